@@ -1,0 +1,3 @@
+"""Put scientific papers into arXiv categories from title and abstract."""
+
+__version__ = "0.1.0"

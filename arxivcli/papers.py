@@ -1,0 +1,36 @@
+"""The two shapes that flow between stations: papers and predictions, as Arrow schemas."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+PAPERS = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("title", pa.string()),
+        pa.field("abstract", pa.string()),
+        pa.field("categories", pa.list_(pa.string())),
+        pa.field("created", pa.date32()),
+    ]
+)
+"""A paper: arXiv id without version or the caller's key, title, abstract (may be empty), categories (primary first,
+empty when unknown), date of the first version (null when unknown)."""
+
+PREDICTIONS = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("labels", pa.list_(pa.string())),
+        pa.field("scores", pa.list_(pa.float32())),
+        pa.field("set", pa.list_(pa.string())),
+        pa.field("error", pa.string()),
+    ]
+)
+"""An answer: labels best first, calibrated probabilities beside them, conformal set (null when not asked for), and why
+there is no answer (null when fine)."""
+
+
+def one_paper(title: str, abstract: str = "", identifier: str = "") -> pa.RecordBatch:
+    """A single paper is a batch of one."""
+    values = [[identifier], [title], [abstract], [[]], [None]]
+    columns = [pa.array(value, field.type) for value, field in zip(values, PAPERS, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=PAPERS)
