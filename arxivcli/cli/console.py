@@ -1,0 +1,219 @@
+"""What people see: tables on stdout, progress and notes on stderr. rich is loaded only when something is drawn."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from arxivcli.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    import rich.progress
+    from rich.console import Console, RenderableType
+
+    from arxivcli.cli.options import State
+
+LINE_SECONDS = 5.0
+"""How often a log file or a pipe hears about progress."""
+
+_SLOW = 10  # per second: below, a rate needs its decimals
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_open_bars = ExitStack()
+
+
+def escaped(text: str) -> str:
+    r"""The text with control characters, ANSI escapes and bidirectional tricks made visible (`\x1b`), on one line."""
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
+
+
+def write_line(text: str) -> None:
+    """One line to stderr, whatever the text holds."""
+    sys.stderr.write(escaped(text) + "\n")
+    sys.stderr.flush()
+
+
+def sane_size() -> None:
+    """Forget a COLUMNS or LINES that no terminal can have, so that nobody draws into a width of 0."""
+    for variable, least in (("COLUMNS", 20), ("LINES", 2)):
+        size = os.environ.get(variable)
+        if size is not None and not (size.isdecimal() and int(size) >= least):
+            del os.environ[variable]
+
+
+def stdout_console() -> Console:
+    """The console for results."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+
+def stderr_console() -> Console:
+    """The console for people: progress, notes, questions."""
+    from rich.console import Console
+
+    return Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
+
+
+def show(renderable: RenderableType) -> None:
+    """Print to stdout; into a pipe or a file as wide as it needs, so that `grep` finds whole lines."""
+    console = stdout_console()
+    if not console.is_terminal:
+        widest = console.measure(renderable, options=console.options.update(width=10_000)).maximum
+        console.width = max(console.width, widest)
+    console.print(renderable)
+
+
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Collection[str] = (), title: str | None = None
+) -> None:
+    """Print a table to stdout; the columns named in `numbers` are right-aligned. None is an empty cell.
+
+    Cells are shown as they are, control characters escaped; a rich Text keeps its style.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(c if isinstance(c, Text) else Text(escaped(str(c if c is not None else ""))) for c in row))
+    show(table)
+
+
+def show_json(value: object) -> None:
+    """Print one indented JSON value to stdout. A NaN in it is our bug and raises ValueError."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def progress(state: State) -> Progress:
+    """Who watches long work: a bar on a terminal, else a line every five seconds, nobody with --quiet."""
+    if state.quiet:
+        return Silent()
+    if sys.stderr.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}:
+        return Bar()
+    return Lines()
+
+
+def close() -> None:
+    """Take down bars that still stand because their work stopped early."""
+    _open_bars.close()
+
+
+def _facts(facts: dict[str, str | float]) -> str:
+    return "  ".join(f"{name} {fact if isinstance(fact, str) else format(fact, '.4g')}" for name, fact in facts.items())
+
+
+class Bar:
+    """Progress on a terminal: what, bar, done of total, rate, time left, facts."""
+
+    def __init__(self) -> None:
+        self._console = stderr_console()
+        self._bar: rich.progress.Progress | None = None
+        self._task: Any = None
+
+    def begin(self, what: str, total: int | None = None, unit: str = "papers") -> None:
+        """Draw a new bar."""
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+        self.end()
+        self._bar = Progress(
+            SpinnerColumn("line", finished_text=" "),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[count]}", markup=False),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("{task.fields[facts]}", markup=False),
+            console=self._console,
+            refresh_per_second=4,
+        )
+        self._meter = _Meter(total, unit)
+        self._known: dict[str, str | float] = {}
+        self._task = self._bar.add_task(escaped(what), total=total, count="", facts="")
+        self._bar.start()
+        _open_bars.callback(self.end)
+
+    def advance(self, units: int = 1, **facts: str | float) -> None:
+        """Move the bar."""
+        if self._bar is None:
+            return
+        self._meter.add(units)
+        self._known = facts or self._known
+        self._bar.update(self._task, completed=self._meter.done, count=self._meter.count(), facts=_facts(self._known))
+
+    def note(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(escaped(text), soft_wrap=True)
+
+    def end(self) -> None:
+        """Leave the bar as it is and let the next line follow."""
+        if self._bar is not None:
+            bar, self._bar = self._bar, None
+            bar.stop()
+
+
+class Lines:
+    """Progress in a log: at most one plain line every five seconds."""
+
+    def __init__(self) -> None:
+        self._meter: _Meter | None = None
+
+    def begin(self, what: str, total: int | None = None, unit: str = "papers") -> None:
+        """Start counting."""
+        self.end()
+        self._what = what
+        self._meter = _Meter(total, unit)
+        self._last = time.monotonic()
+        self._spoken = False
+        self._known: dict[str, str | float] = {}
+
+    def advance(self, units: int = 1, **facts: str | float) -> None:
+        """Count, and speak when it is time."""
+        if self._meter is None:
+            return
+        self._meter.add(units)
+        self._known = facts or self._known
+        if time.monotonic() - self._last >= LINE_SECONDS:
+            self._speak(self._meter)
+
+    def note(self, text: str) -> None:
+        """Write the line."""
+        write_line(text)
+
+    def end(self) -> None:
+        """Say how it ended when it was long enough to be spoken of."""
+        if self._meter is not None and self._spoken:
+            self._speak(self._meter)
+        self._meter = None
+
+    def _speak(self, meter: _Meter) -> None:
+        self._last = time.monotonic()
+        self._spoken = True
+        write_line(f"{self._what}: {meter.count()}  {_facts(self._known)}".rstrip())
+
+
+class _Meter:
+    """Units done since the start, and how fast."""
+
+    def __init__(self, total: int | None, unit: str) -> None:
+        self.done = 0
+        self._total = total
+        self._unit = unit
+        self._started = time.monotonic()
+
+    def add(self, units: int) -> None:
+        self.done += units
+
+    def count(self) -> str:
+        """`1,200 of 3,000 papers, 450/s`."""
+        of = "" if self._total is None else f" of {self._total:,}"
+        rate = self.done / max(time.monotonic() - self._started, 1e-3)
+        return f"{self.done:,}{of} {self._unit}, {format(rate, ',.0f' if rate >= _SLOW else '.2g')}/s"
