@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -10,6 +11,7 @@ import signal
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -85,7 +87,8 @@ def _run(arguments: list[str], debug: bool) -> int:
     try:
         code = get_command(app).main(arguments, prog_name="arxivcli", standalone_mode=False) or 0
     except typer.TyperException as error:
-        return _fail(_usage(error), debug)
+        # An empty message: typer has shown the help of a command that needs a subcommand.
+        return _fail(_usage(error), debug) if error.message else UsageError.exit_code
     except ArxivcliError as error:
         return _fail(error, debug)
     except typer.Abort as error:
@@ -102,7 +105,9 @@ def _run(arguments: list[str], debug: bool) -> int:
         return _fail(
             StorageError("cannot write: the disk is full", "free some space and run the same command again"), debug
         )
-    return _fail(StoppedError("interrupted"), debug) if code == INTERRUPTED else code
+    if code == INTERRUPTED:
+        _say("error: interrupted")
+    return code
 
 
 def _usage(error: typer.TyperException) -> UsageError:
@@ -116,8 +121,15 @@ def _fail(error: ArxivcliError, debug: bool) -> int:
     """Say the error in one line and return its exit code."""
     if debug:
         traceback.print_exc()
-    console.write_line(f"error: {error}")
+    _say(f"error: {error}")
     return error.exit_code
+
+
+def _say(line: str) -> None:
+    """The last line on stderr, under whatever bars there were, if anybody still reads it."""
+    console.close()
+    with contextlib.suppress(BrokenPipeError):
+        console.write_line(line)
 
 
 def _broken_pipe(error: BrokenPipeError) -> int:
@@ -125,7 +137,9 @@ def _broken_pipe(error: BrokenPipeError) -> int:
     poll = select.poll()
     for stream in (1, 2):
         poll.register(stream, 0)
-    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+    left = any(event & select.POLLERR for _, event in poll.poll(0))
+    # rich, which draws tables and help, has already put /dev/null in the place of a broken stdout.
+    if not left and not os.path.samestat(os.fstat(1), Path(os.devnull).stat()):
         raise error
     return BROKEN_PIPE
 
@@ -138,7 +152,7 @@ def _flushed(code: int) -> int:
         except BrokenPipeError:
             code = BROKEN_PIPE
         except OSError as error:
-            console.write_line(f"error: cannot write the standard output: {error.strerror}; the answer is incomplete")
+            _say(f"error: cannot write the standard output: {error.strerror}; the answer is incomplete")
             code = StorageError.exit_code
         else:
             continue
@@ -159,6 +173,8 @@ def _open_streams() -> None:
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    """An orderly end; the same signal again ends the process at once."""
+    signal.signal(number, signal.SIG_DFL)
     raise StoppedError(f"stopped by {signal.Signals(number).name}", signal_number=number)
 
 
@@ -170,15 +186,16 @@ def _let_children_die() -> None:
 
 def _bug_hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """A bug in one line; Python itself makes the exit code 1."""
-    frame = traceback.extract_tb(trace)[-1:]
-    where = "".join(f"{os.path.basename(f.filename)}:{f.lineno}; " for f in frame)  # noqa: PTH119
+    if issubclass(kind, ArxivcliError | KeyboardInterrupt):  # a signal while we were already leaving
+        _say(f"error: {error or 'interrupted'}")
+        return
+    where = "".join(f"{Path(f.filename).name}:{f.lineno}; " for f in traceback.extract_tb(trace)[-1:])
     says = " ".join(str(error).split())
-    console.write_line(
-        f"error: a bug in arxivcli: {kind.__name__}: {says}; {where}run it again with --debug for the traceback"
-    )
+    _say(f"error: a bug in arxivcli: {kind.__name__}: {says}; {where}run it again with --debug for the traceback")
     _flushed(1)
 
 
 def _debug_hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    console.close()
     traceback.print_exception(kind, error, trace)
     _bug_hook(kind, error, trace)

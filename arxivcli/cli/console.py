@@ -134,6 +134,7 @@ class Bar:
             TextColumn("{task.fields[facts]}", markup=False),
             console=self._console,
             refresh_per_second=4,
+            redirect_stdout=False,  # results keep going where they belong
         )
         self._meter = _Meter(total, unit)
         self._known: dict[str, str | float] = {}
