@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import pyarrow as pa
+
+
+class _NoPandas:
+    """An import finder that knows no pandas."""
+
+    @staticmethod
+    def find_spec(name: str, *_: Any) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+def _let_pandas_sleep() -> None:
+    """pyarrow imports pandas (one second) when it first converts a Python value; here it looks once and finds none.
+
+    Tables still become data frames with `to_pandas` afterwards.
+    """
+    if "pandas" not in sys.modules:
+        sys.meta_path.insert(0, _NoPandas)
+        pa.scalar("")
+        pa.array([0])
+        sys.meta_path.remove(_NoPandas)
+
+
+_let_pandas_sleep()
 
 PAPERS = pa.schema(
     [
