@@ -1,0 +1,137 @@
+"""The README is true: every command it shows is run, in order, on a terminal, and shows what the README shows.
+
+A transcript is a ```console block: lines that begin with `$ ` are commands, the lines under them what they print on
+stdout. They run in a copy of examples/ under that name. Numbers, bars and spacing may differ; `...` stands for any
+lines.
+"""
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+NOT_RUN = (
+    "pip install .",
+    "pip install uv && uv run pytest",  # this very run
+    "pipx install ",
+    "uv tool install ",
+    "docker ",
+)
+"""Commands that install things; all others must run here."""
+
+INSTALLED = "pip install uv && uv run "
+"""Already true where tests run: what follows it is run."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    line: int
+    command: str
+    output: tuple[str, ...]
+
+
+def transcripts() -> list[Shown]:
+    found: list[Shown] = []
+    inside = False
+    for number, text in enumerate((ROOT / "README.md").read_text("utf-8").splitlines(), 1):
+        if text.startswith("```"):
+            inside = text == "```console"
+        elif inside and text.startswith("$ "):
+            found.append(Shown(number, text[2:], ()))
+        elif inside:
+            last = found.pop()
+            found.append(Shown(last.line, last.command, (*last.output, text)))
+    return found
+
+
+def on_terminal(command: str, folder: Path) -> tuple[int, str, str]:
+    """Exit code, what a terminal of 100 columns shows on stdout, and stderr."""
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+        "TERM": "xterm",
+        "LC_ALL": "C.UTF-8",
+    }
+    ours, theirs = pty.openpty()
+    shown: list[bytes] = []
+
+    def read() -> None:
+        while True:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # Linux says EIO when the last writer has closed the terminal
+                return
+            if not piece:
+                return
+            shown.append(piece)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        timeout=300,
+        check=False,
+    )
+    os.close(theirs)
+    reader.join()
+    os.close(ours)
+    return done.returncode, b"".join(shown).decode().replace("\r\n", "\n"), done.stderr.decode()
+
+
+def plain(line: str) -> str:
+    """The line without what may differ: escape sequences, digits, bars, spacing."""
+    line = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line)
+    line = re.sub(r"[\u2500-\u259f]+", "", line)
+    line = re.sub(r"\d[\d,.]*(e-?\d+)?", "0", line)
+    return " ".join(line.split())
+
+
+def agrees(expected: list[str], seen: list[str]) -> bool:
+    """Whether the lines are those expected, where `...` stands for any number of lines."""
+    if not expected:
+        return not seen
+    if expected[0] == "...":
+        return any(agrees(expected[1:], seen[skipped:]) for skipped in range(len(seen) + 1))
+    return bool(seen) and expected[0] == seen[0] and agrees(expected[1:], seen[1:])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the README's reader stands; later commands find what earlier ones made."""
+    home = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "examples", home / "examples")
+    return home
+
+
+@pytest.mark.parametrize("shown", transcripts(), ids=lambda shown: f"line {shown.line}")
+def test_the_readme_shows_what_happens(shown: Shown, folder: Path) -> None:
+    if shown.command.startswith(NOT_RUN):
+        return
+    code, stdout, stderr = on_terminal(shown.command.removeprefix(INSTALLED), folder)
+    assert code == 0, stderr
+    expected = [p for line in shown.output if (p := plain(line))]
+    seen = [p for line in stdout.splitlines() if (p := plain(line))]
+    assert agrees(expected, seen), f"README line {shown.line} shows\n{shown.output}\nbut it prints\n{stdout}\n{stderr}"
+
+
+def test_every_command_of_the_program_has_a_section() -> None:
+    listed = subprocess.run([sys.executable, "-m", "arxivcli", "--help"], capture_output=True, text=True, check=True)
+    commands = re.findall(r"^│ ([a-z]+)  ", listed.stdout, re.MULTILINE)
+    sections = re.findall(r"^## (.+)$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert "models" in commands
+    assert set(commands) <= set(sections)
