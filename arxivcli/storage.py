@@ -8,13 +8,13 @@ import hashlib
 import os
 import socket
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from arxivcli.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PARTIAL = ".partial"
 """Suffix of a file that is being written; never read, removed by the next run."""
@@ -68,6 +68,12 @@ def write_whole(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def sync(path: Path) -> None:
+    """Make the bytes of a file that something else wrote survive a power cut."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames inside `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -109,8 +115,9 @@ def _locked(lock: Path) -> IO[str]:
             if lock.exists() and os.fstat(file.fileno()).st_ino == lock.stat().st_ino:
                 return file
         except BlockingIOError as error:
-            file.seek(0)
-            owner = file.read().strip() or "another process"
+            with file:
+                file.seek(0)
+                owner = file.read().strip() or "another process"
             raise StorageError(
                 f"{lock.parent} is in use by {owner}", "wait for it to end, or choose another folder"
             ) from error

@@ -6,32 +6,42 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
 RECIPE = "title-newline-abstract/1"
 """Name of what `model_input` does; stored with every model, and a model made with another recipe is refused."""
 
 _ACCENT_MARKS = {
     "'": "\u0301", "`": "\u0300", "^": "\u0302", '"': "\u0308", "~": "\u0303", "=": "\u0304", ".": "\u0307",
-    "u": "\u0306", "v": "\u030c", "H": "\u030b", "c": "\u0327", "d": "\u0323", "b": "\u0331", "r": "\u030a", "k": "\u0328",
+    "u": "\u0306", "v": "\u030c", "H": "\u030b", "c": "\u0327", "d": "\u0323", "b": "\u0331", "r": "\u030a",
+    "k": "\u0328",
 }  # fmt: skip
 _LIGATURES = {
     "ss": "ß", "ae": "æ", "AE": "Æ", "oe": "œ", "OE": "Œ", "aa": "å", "AA": "Å", "o": "ø", "O": "Ø",
     "l": "ł", "L": "Ł", "i": "ı", "j": "ȷ",
 }  # fmt: skip
 
-_ACCENT = re.compile(r"""\\(?:(['"`^~=.])\s*(?:\{(\\[ij]|[A-Za-z])\}|(\\[ij](?![A-Za-z])|[A-Za-z]))|([uvHcdbrk])\{(\\[ij]|[A-Za-z])\})""")
+_ACCENT = re.compile(
+    r"""\\(?:(['"`^~=.])\s*(?:\{(\\[ij]|[A-Za-z])\}|(\\[ij](?![A-Za-z])|[A-Za-z]))|([uvHcdbrk])\{(\\[ij]|[A-Za-z])\})"""
+)
 _BRACED_ACCENT = re.compile(r"""\{(\\['"`^~=.]\s*(?:\\[ij]|[A-Za-z]))\}""")
-_LIGATURE = re.compile(r"\{\\(ss|ae|AE|oe|OE|aa|AA|o|O|l|L|i|j)\s*\}|\\(ss|ae|AE|oe|OE|aa|AA|o|O|l|L)(?![A-Za-z])(?:\{\})?")
+_LIGATURE = re.compile(
+    r"\{\\(ss|ae|AE|oe|OE|aa|AA|o|O|l|L|i|j)\s*\}|\\(ss|ae|AE|oe|OE|aa|AA|o|O|l|L)(?![A-Za-z])(?:\{\})?"
+)
 _INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _CONTROL = re.compile("[\u0000-\u001f\u007f-\u009f\u2028\u2029]")
 
 # The same conditions as RE2 sees them: which rows the slow road above could change at all.
 _TEX_ROWS = r"""\\(['"`^~=.]\s*[{\\A-Za-z]|[uvHcdbrk]\{|ss|ae|AE|oe|OE|aa|AA|o|O|l|L|i|j)"""
+_DELETE = 0x7F
+_SPACES = bytes(ord(" ") if chr(byte) in "\t\n\v\f\r" else byte for byte in range(256))
 _CONTROL_ROWS = r"[\x00-\x08\x0e-\x1f\x7f]"
 _ODD_ROWS = r"[\x{80}-\x{a0}\x{ad}\x{61c}\x{1680}\x{2000}-\x{200f}\x{2028}-\x{202f}\x{205f}-\x{2069}\x{3000}\x{feff}]"
 
@@ -41,11 +51,15 @@ def clean(texts: pa.StringArray) -> pa.StringArray:
     as Unicode (`Schr\\"odinger` -> `Schrödinger`), NFC. Applying it twice changes nothing. Null becomes empty.
     """
     texts = _squeezed(texts.fill_null("") if texts.null_count else texts)
-    odd = pc.or_(pc.match_substring_regex(texts, _TEX_ROWS), pc.match_substring_regex(texts, _CONTROL_ROWS))
+    odd = pc.match_substring_regex(texts, _TEX_ROWS)
+    raw = _bytes(texts)
+    if (raw < ord(" ")).any() or (raw == _DELETE).any():
+        odd = pc.or_(odd, pc.match_substring_regex(texts, _CONTROL_ROWS))
     foreign = pc.invert(pc.string_is_ascii(texts))
     if pc.any(foreign).as_py():
-        composed = pc.not_equal(pc.utf8_normalize(texts, "NFC"), texts)
-        odd = pc.or_(odd, pc.and_(foreign, pc.or_(composed, pc.match_substring_regex(texts, _ODD_ROWS))))
+        some = texts.filter(foreign)
+        changed = pc.or_(pc.match_substring_regex(some, _ODD_ROWS), pc.not_equal(pc.utf8_normalize(some, "NFC"), some))
+        odd = pc.or_(odd, pc.replace_with_mask(foreign, foreign, changed))
     return _replaced(texts, odd, clean_one)
 
 
@@ -68,11 +82,25 @@ def _accented(match: re.Match[str]) -> str:
 
 def _squeezed(texts: pa.StringArray) -> pa.StringArray:
     """ASCII white space made single spaces, none at the ends."""
-    for space in ("\n", "\t", "\r", "\v", "\f"):
-        if pc.any(pc.match_substring(texts, space)).as_py():
-            texts = pc.replace_substring(texts, space, " ")
+    raw = _bytes(texts)
+    if ((raw >= ord("\t")) & (raw <= ord("\r"))).any():
+        first = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
+        spaced = pa.py_buffer(raw.tobytes().translate(_SPACES))
+        texts = pa.StringArray.from_buffers(len(texts), pa.py_buffer(first - first[0]), spaced)
     texts = pc.ascii_trim(texts, " ")
+    raw = _bytes(texts)
+    if not ((raw[:-1] == ord(" ")) & (raw[1:] == ord(" "))).any():
+        return texts
     return _replaced(texts, pc.match_substring(texts, "  "), lambda text: re.sub(" +", " ", text))
+
+
+def _bytes(texts: pa.StringArray) -> NDArray[np.uint8]:
+    """The UTF-8 bytes of all texts in a row, without a copy."""
+    _, offsets, values = texts.buffers()
+    if len(texts) == 0 or values is None:
+        return np.empty(0, np.uint8)
+    bounds = np.frombuffer(offsets, np.int32)
+    return np.frombuffer(values, np.uint8)[bounds[texts.offset] : bounds[texts.offset + len(texts)]]
 
 
 def _replaced(texts: pa.StringArray, rows: pa.BooleanArray, change: Callable[[str], str]) -> pa.StringArray:
@@ -89,3 +117,9 @@ def model_input(papers: pa.RecordBatch) -> pa.StringArray:
     The newline is the only one in the text, so a model can tell title from abstract.
     """
     return pc.binary_join_element_wise(clean(papers["title"]), clean(papers["abstract"]), "\n")
+
+
+def title_only(texts: pa.StringArray) -> pa.StringArray:
+    """Results of `model_input` without their abstracts."""
+    titles = pc.list_element(pc.split_pattern(texts, "\n", max_splits=1), 0) if len(texts) else texts
+    return pc.binary_join_element_wise(titles, "", "\n")

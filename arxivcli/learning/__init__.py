@@ -1,0 +1,1 @@
+"""What every training needs: the loop, checkpoints, the telemetry of long runs."""

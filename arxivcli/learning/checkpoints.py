@@ -1,0 +1,96 @@
+"""Checkpoints of a training: safetensors and json, whole or absent, the newest two kept."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from arxivcli import storage
+from arxivcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Tensors = dict[str, NDArray[Any]]
+
+KEPT = 2
+_TENSORS = "tensors.safetensors"
+_FACTS = "facts.json"
+_RUN = "run.json"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints in one folder, all of one run."""
+
+    folder: Path
+
+    def claim(self, run: dict[str, Any]) -> None:
+        """Make this the folder of `run` (settings, corpus hash, version). Raises UsageError if it is another run's."""
+        path = self.folder / _RUN
+        content = orjson.dumps(run, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
+        if path.is_file() and path.read_bytes() != content:
+            earlier = orjson.loads(path.read_bytes())
+            changed = ", ".join(_differences(earlier, run))
+            raise UsageError(
+                f"{self.folder.parent} holds an unfinished training that differs in: {changed}",
+                "use its settings to go on, or --restart to begin anew",
+            )
+        if not path.is_file():
+            storage.write_whole(path, content)
+
+    def save(self, name: str, tensors: Tensors, facts: dict[str, Any]) -> None:
+        """Keep this state of the run as its newest; older ones beyond the last two go. Raises StorageError.
+
+        `name` begins with `step-`; names sort as the run went.
+        """
+        final = self.folder / name
+        if final.exists():
+            return
+        partial = final.with_name(final.name + storage.PARTIAL)
+        with storage.storage_errors(final):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            try:
+                save_file(tensors, partial / _TENSORS)
+            except SafetensorError as error:  # safetensors wraps the disk's errors in its own
+                raise OSError(str(error)) from error
+            storage.sync(partial / _TENSORS)
+            storage.write_whole(partial / _FACTS, orjson.dumps(facts))
+            partial.replace(final)
+            storage.sync_folder(self.folder)
+            for old in self._all()[:-KEPT]:
+                shutil.rmtree(old)
+
+    def newest(self) -> tuple[Tensors, dict[str, Any]] | None:
+        """Tensors and facts of the newest whole checkpoint; None when there is none."""
+        found = self._all()
+        if not found:
+            return None
+        return load_file(found[-1] / _TENSORS), orjson.loads((found[-1] / _FACTS).read_bytes())
+
+    def discard(self) -> None:
+        """Remove all of them, and the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _all(self) -> list[Path]:
+        return sorted(p for p in self.folder.glob("step-*") if not p.name.endswith(storage.PARTIAL))
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """`key (was → is)` for every leaf that differs."""
+    told = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            told += _differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            told.append(f"{prefix}{key} ({before} → {after})")
+    return told

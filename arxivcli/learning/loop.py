@@ -1,0 +1,187 @@
+"""The training loop: read it top to bottom. What is trained is a `Trainee`; everything around it is here."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from arxivcli.errors import StoppedError, TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from arxivcli.learning.checkpoints import Checkpoints, Tensors
+    from arxivcli.progress import Progress
+
+CHECKPOINT_SECONDS = 300.0
+_SMOOTHING = 0.98
+
+
+class Trainee(Protocol):
+    """A model being trained. `step(i)` depends on the state and on i alone, so a run can be cut and continued."""
+
+    steps_per_epoch: int
+    epochs: int
+    papers_per_step: int
+
+    def step(self, number: int) -> float:
+        """Learn from the batch of global step `number`; its loss."""
+
+    def validate(self) -> dict[str, float]:
+        """Figures on the validation split, among them `loss`."""
+
+    def state(self) -> Tensors:
+        """Everything the next step depends on."""
+
+    def restore(self, state: Tensors) -> None:
+        """Go back to a state."""
+
+    def weights(self) -> Tensors:
+        """What the finished model would be made of."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of the epoch table."""
+
+    number: int
+    train_loss: float
+    validation: dict[str, float]
+    best: bool
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The weights of the best epoch by validation loss, and how it went."""
+
+    weights: Tensors
+    epochs: tuple[Epoch, ...]
+
+
+def fit(trainee: Trainee, checkpoints: Checkpoints, progress: Progress, patience: int) -> Fitted:
+    """Train until the epochs are done or validation has not improved for `patience` epochs.
+
+    Continues from the newest checkpoint, to the same weights an undisturbed run ends with.
+
+    Raises:
+        StoppedError: interrupted, after a checkpoint.
+        TrainingError: the loss is no number any more.
+        StorageError: a checkpoint cannot be kept.
+    """
+    run = _Run(trainee, checkpoints)
+    run.resume(progress)
+    last = trainee.epochs * trainee.steps_per_epoch
+    with _stop_flag() as stop:
+        while len(run.history) < trainee.epochs and run.epochs_since_best() < patience:
+            epoch = len(run.history) + 1
+            progress.begin(f"epoch {epoch} of {trainee.epochs}", trainee.steps_per_epoch * trainee.papers_per_step)
+            progress.advance((run.step - (epoch - 1) * trainee.steps_per_epoch) * trainee.papers_per_step)
+            while run.step < epoch * trainee.steps_per_epoch:
+                run.one_step()
+                progress.advance(trainee.papers_per_step, loss=run.smooth_loss)
+                if stop.number:
+                    run.save()
+                    raise StoppedError(
+                        f"stopped at step {run.step} of {last}", "run the same command to go on", stop.number
+                    )
+                if run.save_is_due():
+                    run.save()
+            progress.end()
+            progress.note(run.close_epoch(epoch))
+            run.save()
+    return Fitted(run.best, tuple(run.history))
+
+
+class _Run:
+    """Where a training stands."""
+
+    def __init__(self, trainee: Trainee, checkpoints: Checkpoints) -> None:
+        self.trainee = trainee
+        self.checkpoints = checkpoints
+        self.step = 0
+        self.loss_sum = 0.0
+        self.smooth_loss = math.nan
+        self.history: list[Epoch] = []
+        self.best: Tensors = {}
+        self._saved_at = time.monotonic()
+
+    def resume(self, progress: Progress) -> None:
+        kept = self.checkpoints.newest()
+        if kept is None:
+            return
+        tensors, facts = kept
+        self.best = {name.removeprefix("best."): t for name, t in tensors.items() if name.startswith("best.")}
+        self.trainee.restore({name.removeprefix("now."): t for name, t in tensors.items() if name.startswith("now.")})
+        self.step, self.loss_sum = facts["step"], facts["loss_sum"]
+        self.history = [Epoch(**epoch) for epoch in facts["history"]]
+        progress.note(f"going on from step {self.step}")
+
+    def one_step(self) -> None:
+        loss = self.trainee.step(self.step)
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {loss} at step {self.step}", "lower the learning rate, e.g. --set lr=0.0005"
+            )
+        self.step += 1
+        self.loss_sum += loss
+        self.smooth_loss = loss if math.isnan(self.smooth_loss) else _mixed(self.smooth_loss, loss)
+
+    def close_epoch(self, number: int) -> str:
+        validation = self.trainee.validate()
+        best = all(validation["loss"] < earlier.validation["loss"] for earlier in self.history)
+        epoch = Epoch(number, self.loss_sum / self.trainee.steps_per_epoch, validation, best)
+        self.history.append(epoch)
+        self.loss_sum = 0.0
+        if best:
+            self.best = {name: tensor.copy() for name, tensor in self.trainee.weights().items()}
+        figures = ", ".join(f"{name} {value:.4f}" for name, value in validation.items())
+        return f"epoch {number}: train loss {epoch.train_loss:.4f}, validation {figures}{' (best)' if best else ''}"
+
+    def epochs_since_best(self) -> int:
+        return next((i for i, epoch in enumerate(reversed(self.history)) if epoch.best), len(self.history))
+
+    def save_is_due(self) -> bool:
+        return time.monotonic() - self._saved_at > CHECKPOINT_SECONDS
+
+    def save(self) -> None:
+        tensors = {f"now.{name}": tensor for name, tensor in self.trainee.state().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        history = [asdict(epoch) for epoch in self.history]
+        name = f"step-{self.step:09d}-epochs-{len(history):03d}"
+        self.checkpoints.save(name, tensors, {"step": self.step, "loss_sum": self.loss_sum, "history": history})
+        self._saved_at = time.monotonic()
+
+
+def _mixed(old: float, new: float) -> float:
+    return _SMOOTHING * old + (1 - _SMOOTHING) * new
+
+
+class _Stop:
+    """The number of the signal that asked to stop, 0 when none did."""
+
+    number = 0
+
+
+@contextmanager
+def _stop_flag() -> Iterator[_Stop]:
+    """Inside, the first SIGINT or SIGTERM only raises a flag; the second acts as it always does."""
+    stop = _Stop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        stop.number = number
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,121 @@
+"""How good predictions are: vectorised, weighted, never NaN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ECE_BINS = 15
+NOT_LISTED = -1
+"""Index of a category that is none of the labels (padding, or a retired archive)."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Figures of one model on one set of papers; shares are between 0 and 1, `papers` counts, nll is in nats.
+
+    0/0 is 0: with no papers every figure is 0.
+    """
+
+    papers: int
+    top1: float
+    top3: float
+    top5: float
+    any_listed: float
+    archive: float
+    macro_f1: float
+    nll: float
+    ece: float
+
+
+@dataclass(frozen=True)
+class LabelQuality:
+    """Per label: papers that have it, and precision, recall, F1 of answering it; arrays of length L."""
+
+    support: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+
+
+def quality(
+    probs: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    listed: NDArray[np.int64],
+    archives: NDArray[np.int64],
+    weights: NDArray[np.float64],
+) -> Quality:
+    """The figures of `Quality`, each paper counting `weights`.
+
+    Args:
+        probs: (n, L) probabilities.
+        truth: (n,) index of the primary label.
+        listed: (n, most) indices of all listed labels, padded with NOT_LISTED.
+        archives: (L,) number of the archive of each label.
+        weights: (n,) importance of each paper; any scale.
+    """
+    if len(truth) == 0:
+        return Quality(0, *[0.0] * 8)
+    order = top(probs, min(5, probs.shape[1]))
+    best = order[:, 0]
+    hit = order == truth[:, None]
+
+    def mean(values: NDArray[np.bool_] | NDArray[np.float64]) -> float:
+        return float(values @ weights / weights.sum())
+
+    chosen = probs[np.arange(len(truth)), truth].astype(np.float64)
+    per_label = label_quality(best, truth, probs.shape[1], weights)
+    seen = per_label.support > 0
+    return Quality(
+        papers=len(truth),
+        top1=mean(hit[:, 0]),
+        top3=mean(hit[:, :3].any(axis=1)),
+        top5=mean(hit.any(axis=1)),
+        any_listed=mean((listed == best[:, None]).any(axis=1)),
+        archive=mean(archives[best] == archives[truth]),
+        macro_f1=float(per_label.f1[seen].mean()),
+        nll=mean(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny))),
+        ece=expected_calibration_error(probs[np.arange(len(best)), best], hit[:, 0], weights),
+    )
+
+
+def top(probs: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Indices of the `count` largest of each row, largest first: (n, min(count, L))."""
+    count = min(count, probs.shape[1])
+    if len(probs) == 0:
+        return np.empty((0, count), np.int64)
+    some = np.sort(np.argpartition(-probs, count - 1, axis=1)[:, :count], axis=1)
+    order = np.argsort(-np.take_along_axis(probs, some, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(some, order, axis=1)
+
+
+def label_quality(
+    best: NDArray[np.int64], truth: NDArray[np.int64], labels: int, weights: NDArray[np.float64]
+) -> LabelQuality:
+    """Precision, recall and F1 of each label; 0 where nothing was predicted or nothing has it."""
+    support = _sums(truth, weights, labels)
+    answered = _sums(best, weights, labels)
+    right = _sums(truth[best == truth], weights[best == truth], labels)
+    return LabelQuality(support, _ratio(right, answered), _ratio(right, support), _ratio(2 * right, support + answered))
+
+
+def _sums(index: NDArray[np.int64], weights: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    return np.bincount(index, weights, length).astype(np.float64)
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def expected_calibration_error(
+    confidence: NDArray[np.float32], right: NDArray[np.bool_], weights: NDArray[np.float64], bins: int = ECE_BINS
+) -> float:
+    """Mean distance between confidence and accuracy over equal-width bins (Naeini et al. 2015; Guo et al. 2017)."""
+    bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gap = np.bincount(bin_of, weights * (confidence.astype(np.float64) - right), bins)
+    return float(np.abs(gap).sum() / weights.sum())

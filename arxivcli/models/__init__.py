@@ -1,0 +1,1 @@
+"""What scores texts: one interface, several kinds, a card for each model and a shelf to take them from."""

@@ -1,0 +1,48 @@
+"""The one interface of everything that scores texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+class Classifier(Protocol):
+    """Texts in, logits out. Batching, calibration, top-k, sets and files are written once, outside it."""
+
+    labels: tuple[str, ...]
+
+    def scores(self, texts: pa.StringArray) -> NDArray[np.float32]:
+        """Logits, (len(texts), len(labels)), any length including 0. A text's row does not depend on its neighbours.
+
+        Safe to call from several threads at once.
+        """
+
+    def save(self, folder: Path) -> None:
+        """Write weights and vocabulary (safetensors, json or text; never a pickle) into an existing folder."""
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Self:
+        """Read back what `save` wrote. Raises FolderError when it does not fit together."""
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """The papers of one split as a model learns from them.
+
+    Attributes:
+        texts: makes a new iteration over batches of `text.model_input` each time it is called; n texts in all.
+        truth: (n,) index of each paper's primary label.
+        labels: the L labels.
+    """
+
+    texts: Callable[[], Iterable[pa.StringArray]]
+    truth: NDArray[np.int64]
+    labels: tuple[str, ...]

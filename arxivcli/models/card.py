@@ -1,0 +1,96 @@
+"""A model folder explains itself: model.json with everything needed to trust and to repeat it, hashes of every file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from arxivcli import storage, text
+from arxivcli.calibration import Calibration
+from arxivcli.errors import FolderError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CARD = "model.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Card:
+    """What model.json says.
+
+    Attributes:
+        kind: which class of models/ this is ("fast").
+        name: what its maker called it.
+        labels: what it can answer, in the order of its logits.
+        level: category, archive or group.
+        recipe: the text recipe it was trained with (`text.RECIPE`).
+        settings: every setting of its training.
+        corpus: manifest hash and row counts of the corpus it was trained on.
+        metrics: what was measured when it was made.
+        calibration: temperature and conformal quantiles.
+        files: sha256 of every other file of the folder by name.
+    """
+
+    kind: str
+    name: str
+    labels: tuple[str, ...]
+    level: str
+    recipe: str
+    settings: dict[str, Any]
+    corpus: dict[str, Any]
+    metrics: dict[str, Any]
+    calibration: Calibration
+    files: dict[str, str] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+
+def write(folder: Path, card: Card) -> Card:
+    """Hash the files of `folder` and write model.json last; the card with the hashes comes back."""
+    names = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name != CARD and not p.name.startswith("."))
+    values = {f.name: getattr(card, f.name) for f in fields(card)}
+    whole = Card(**values | {"files": {name: storage.sha256(folder / name) for name in names}})
+    content = orjson.dumps(asdict(whole), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
+    storage.write_whole(folder / CARD, content)
+    return whole
+
+
+def read(folder: Path) -> Card:
+    """The card of a model folder, its files checked against their hashes. Raises FolderError."""
+    path = folder / CARD
+    if not path.is_file():
+        raise FolderError(f"{folder} is no model: it has no {CARD}", "see `arxivcli models list`, or train one")
+    try:
+        values = orjson.loads(path.read_bytes())
+        version = values.get("format_version")
+        if version != FORMAT_VERSION:
+            raise FolderError(
+                f"{path} has format version {version}, this program reads {FORMAT_VERSION}", "update arxivcli"
+            )
+        card = Card(
+            **values | {"labels": tuple(values["labels"]), "calibration": Calibration(**values["calibration"])},
+        )
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise FolderError(f"{path} cannot be read: {error}", "copy or train the model again") from error
+    _check(folder, card)
+    return card
+
+
+def _check(folder: Path, card: Card) -> None:
+    if card.recipe != text.RECIPE:
+        raise FolderError(
+            f"{folder} was made with text recipe {card.recipe}, this program has {text.RECIPE}", "train it again"
+        )
+    for name, expected in card.files.items():
+        if "/" in name or name.startswith("."):
+            raise FolderError(f"{folder / CARD} names a file outside its folder: {name}", "do not use this model")
+        path = folder / name
+        actual = storage.sha256(path) if path.is_file() else "missing"
+        if actual != expected:
+            raise FolderError(
+                f"{path} is not the file the model was saved with: sha256 expected {expected}, found {actual}",
+                "copy or train the model again",
+            )

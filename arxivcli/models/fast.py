@@ -1,0 +1,123 @@
+"""The linear-time model: a bag of words and word pairs, embedded in a small space, softmax on top.
+
+Sublinear TF-IDF weights (Salton and Buckley 1988), L2-normalised bags, one embedding a feature (as fastText: Joulin et
+al. 2016), kept as int8 with one scale a row. Scoring needs numpy and pyarrow only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import pyarrow as pa
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from arxivcli.errors import FolderError
+from arxivcli.models.features import Bags, Vocabulary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+WEIGHTS = "weights.safetensors"
+_LARGEST = 127
+TERM_FREQUENCY = (1 + np.log(np.maximum(1, np.arange(256)))).astype(np.float32)
+"""Sublinear term frequency of a count: 1 + ln(count)."""
+
+
+@dataclass(frozen=True, eq=False)
+class FastClassifier:
+    """Feature embeddings (F, D) int8 with scales (F,), inverse document frequencies (F,), head (D, L) and bias (L,)."""
+
+    labels: tuple[str, ...]
+    vocabulary: Vocabulary
+    idf: NDArray[np.float16]
+    embeddings: NDArray[np.int8]
+    scales: NDArray[np.float16]
+    head: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def scores(self, texts: pa.StringArray) -> NDArray[np.float32]:
+        """Logits, float32 (len(texts), len(labels)); a text without a known word gets the bias alone."""
+        bags = self.vocabulary.bags(texts)
+        weights = bag_weights(bags, self._idf) * self._scales[bags.features]
+        logits = np.empty((len(texts), len(self.labels)), np.float32)
+        offsets = bags.offsets.tolist()
+        # One small product a text: quicker here than any batched sum over int8 rows, and a text's bits cannot depend
+        # on its neighbours.
+        for row, (start, end) in enumerate(pairwise(offsets)):
+            rows = self.embeddings.take(bags.features[start:end], axis=0).astype(np.float32)
+            np.dot(np.dot(weights[start:end], rows), self.head, out=logits[row])
+        logits += self.bias
+        return logits
+
+    @cached_property
+    def _idf(self) -> NDArray[np.float32]:
+        return self.idf.astype(np.float32)
+
+    @cached_property
+    def _scales(self) -> NDArray[np.float32]:
+        return self.scales.astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write weights.safetensors."""
+        words = self.vocabulary.words.cast(pa.binary())
+        size = np.uint16 if len(words) <= np.iinfo(np.uint16).max else np.uint32
+        first, second = np.divmod(self.vocabulary.pairs, max(1, len(words)))
+        tensors = {
+            "words": np.frombuffer(b"\n".join(words.to_pylist()), np.uint8),
+            "pairs": np.stack([first, second]).astype(size),
+            "idf": self.idf,
+            "embeddings": self.embeddings,
+            "scales": self.scales,
+            "head": self.head,
+            "bias": self.bias,
+            "labels": np.frombuffer("\n".join(self.labels).encode(), np.uint8),
+        }
+        save_file(tensors, folder / WEIGHTS)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Self:  # noqa: ARG003  always the CPU
+        """Read weights.safetensors. Raises FolderError when it does not fit."""
+        try:
+            tensors = load_file(folder / WEIGHTS)
+            labels = tuple(tensors["labels"].tobytes().decode().split("\n"))
+            words = pa.array(tensors["words"].tobytes().decode().split("\n"), pa.string())
+            first, second = tensors["pairs"].astype(np.int64)
+            vocabulary = Vocabulary(words, first * len(words) + second)
+            model = cls(labels, vocabulary, *(tensors[k] for k in ("idf", "embeddings", "scales", "head", "bias")))
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise FolderError(f"{folder / WEIGHTS} is no fast model: {error}", "train or download it again") from error
+        features, width = model.embeddings.shape
+        if not (
+            len(vocabulary) == features == len(model.idf) == len(model.scales)
+            and model.head.shape == (width, len(labels))
+            and model.bias.shape == (len(labels),)
+        ):
+            raise FolderError(f"the tensors of {folder / WEIGHTS} do not fit together", "train or download it again")
+        return model
+
+
+def bag_weights(bags: Bags, idf: NDArray[np.float32]) -> NDArray[np.float32]:
+    """TF-IDF of each entry, each bag of unit length: float32, as long as `bags.features`."""
+    weights: NDArray[np.float32] = TERM_FREQUENCY[bags.counts] * idf[bags.features]
+    sizes = np.diff(bags.offsets)
+    filled = sizes > 0
+    norms = np.zeros(len(sizes), np.float32)
+    if filled.any():
+        norms[filled] = np.sqrt(np.add.reduceat(weights * weights, bags.offsets[:-1][filled]))
+    normed: NDArray[np.float32] = weights / np.repeat(norms, sizes)
+    return normed
+
+
+def quantised(embeddings: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
+    """Rows as int8 and one float16 scale a row, so that `int8 * scale` is the row to within half a step."""
+    scales = np.maximum(np.abs(embeddings).max(axis=1, initial=0) / _LARGEST, 1e-7).astype(np.float16)
+    scales = np.maximum(scales, np.finfo(np.float16).smallest_subnormal)
+    steps = np.rint(embeddings / scales.astype(np.float32)[:, None])
+    return np.clip(steps, -_LARGEST, _LARGEST).astype(np.int8), scales

@@ -1,0 +1,87 @@
+"""From a name to a model: which class each kind is, which presets and which models come with the package."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arxivcli.errors import FolderError, UsageError
+from arxivcli.models import card as cards
+
+if TYPE_CHECKING:
+    from arxivcli.models.base import Classifier
+    from arxivcli.models.card import Card
+
+BUILTIN = "builtin"
+_CLASSES = {"fast": "arxivcli.models.fast:FastClassifier"}
+_TRAINEES = {"fast": "arxivcli.models.fast_training:FastTrainee"}
+_PRESETS = files("arxivcli.models") / "presets"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A classifier and what its folder says about it."""
+
+    card: Card
+    classifier: Classifier
+
+
+def names() -> tuple[str, ...]:
+    """Models that can be named without a folder."""
+    return (BUILTIN,)
+
+
+def folder(name: str) -> Path:
+    """Where a named model, or a model folder given by its path, lies. Raises UsageError."""
+    if name in names():
+        return Path(str(files("arxivcli.models") / name))
+    path = Path(name)
+    if path.exists():
+        return path
+    known = names()
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"name a model folder, or one of: {', '.join(known)}"
+    raise UsageError(f"there is no model {name}", hint)
+
+
+def load(name: str, device: str = "cpu") -> Model:
+    """The model of a name or folder, its files checked. Raises UsageError, FolderError."""
+    place = folder(name)
+    card = cards.read(place)
+    if card.kind not in _CLASSES:
+        raise FolderError(f"{place} is of kind {card.kind}, which this program does not know", "update arxivcli")
+    classifier: Classifier = _named(_CLASSES[card.kind]).load(place, device)
+    if classifier.labels != card.labels:
+        raise FolderError(f"the weights of {place} have other labels than its model.json", "copy or train it again")
+    return Model(card, classifier)
+
+
+def presets() -> tuple[str, ...]:
+    """Names for `train --model`."""
+    found = (entry.name for entry in _PRESETS.iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml")))
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The settings of a preset; its `kind` says which recipe reads them. Raises UsageError."""
+    from arxivcli.settings import read_toml
+
+    if name not in presets():
+        near = difflib.get_close_matches(name, presets(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"choose among: {', '.join(presets())}"
+        raise UsageError(f"there is no preset {name}", hint)
+    return read_toml(Path(str(_PRESETS / f"{name}.toml")))
+
+
+def trainee(kind: str) -> Any:
+    """The class that trains models of a kind; its `Settings` are what a preset is checked against."""
+    return _named(_TRAINEES[kind])
+
+
+def _named(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)

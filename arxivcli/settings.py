@@ -1,0 +1,82 @@
+"""Settings: a preset, a TOML file and `--set key=value`, in this order; an unknown key is an error."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from arxivcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, nothing unknown, values checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def resolve(schema: type[S], preset: dict[str, Any], config: Path | None = None, changes: Iterable[str] = ()) -> S:
+    """The settings of `schema` after the preset, a TOML file and `key=value` changes. Raises UsageError."""
+    values = dict(preset)
+    if config is not None:
+        values |= read_toml(config)
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise UsageError(f"--set {change} has no value", "write --set key=value")
+        values[key.strip()] = _parsed(value.strip())
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(*_told(error, schema)) from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file's table. Raises UsageError."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        hint = "give a TOML file of key = value lines"
+        raise UsageError(f"cannot read settings from {path}: {error}", hint) from error
+
+
+def _parsed(value: str) -> Any:
+    """A value as TOML means it; bare words are strings."""
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _told(error: ValidationError, schema: type[BaseModel]) -> tuple[str, str]:
+    """The first thing wrong, and what to do."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, schema.model_fields, n=1)
+        known = ", ".join(sorted(schema.model_fields))
+        return f"there is no setting {key}", f"did you mean {near[0]}?" if near else f"choose among {known}"
+    return f"setting {key} = {first['input']!r}: {first['msg'].lower()}", "correct it and run again"
+
+
+def to_toml(settings: BaseModel) -> str:
+    """The settings as a TOML file that `resolve` reads back to the same settings."""
+    lines = [f"{key} = {_written(value)}" for key, value in settings.model_dump().items() if value is not None]
+    return "\n".join(lines) + "\n"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return repr(value)
