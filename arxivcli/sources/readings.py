@@ -1,0 +1,168 @@
+"""Records of any kind gathered column by column into Arrow papers, each in its place, also those that are no papers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from arxivcli import taxonomy
+from arxivcli.papers import PAPERS
+from arxivcli.sources import fields
+from arxivcli.sources.fields import Columns, Fields, NotAPaperError
+
+_MANY_SHAPES = 1_000
+
+
+@dataclass(frozen=True)
+class Reading:
+    """n records of one source in its order, also those that are no papers: a failed row is empty and has a reason."""
+
+    papers: pa.RecordBatch
+    """PAPERS, n rows, texts as they came."""
+    errors: pa.StringArray
+    """Null where fine, else a short stable reason (`not JSON`, `not UTF-8`, `no title`, `line too long`, ...)."""
+    lines: pa.Int64Array
+    """Line in the file counted from 1; the number of the record for JSON lists and parquet."""
+    revised: pa.Int64Array
+    """Seconds since 1970 of the newest change, 0 unknown: of two records with one id the larger wins."""
+    source: str
+    """Name for messages."""
+    format: str
+    """One of `files.FORMATS`."""
+    header: tuple[str, ...] | None = None
+    """Names of the columns of a CSV or TSV file as they stand."""
+    rows: tuple[tuple[str, ...], ...] | None = None
+    """The n original rows of a CSV or TSV file; a row that is not UTF-8 has replacement characters."""
+
+
+class PaperRows:
+    """Gathers records one by one; `take` hands out what was gathered as one Reading."""
+
+    def __init__(self, source: str, format: str, columns: Columns, header: tuple[str, ...] | None = None) -> None:  # noqa: A002
+        self._source = source
+        self._format = format
+        self._columns = columns
+        self._header = header
+        self._shapes: dict[tuple[str, ...], Fields] = {}
+        self._start()
+
+    def _start(self) -> None:
+        self._identifiers: list[str] = []
+        self._titles: list[str] = []
+        self._abstracts: list[str] = []
+        self._categories: list[str] = []
+        self._created: list[int | None] = []
+        self._revised: list[int] = []
+        self._errors: list[str | None] = []
+        self._lines: list[int] = []
+        self._rows: list[tuple[str, ...]] = []
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def add_json(self, line: bytes | None, number: int) -> None:
+        """One JSON text (None when it was too long to keep); blank ones are no records."""
+        if line is None:
+            return self.fail("line too long", number)
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            if line.strip():
+                self.fail(_why_not_json(line), number)
+            return None
+        return self.add(record, number)
+
+    def add_title(self, line: bytes | None, number: int) -> None:
+        """One line of text that is a title (None when it was too long to keep); blank ones are no records."""
+        if line is None:
+            return self.fail("line too long", number)
+        try:
+            title = line.decode()
+        except UnicodeDecodeError:
+            return self.fail("not UTF-8", number)
+        return self.add({"title": title}, number) if title.strip() else None
+
+    def add(self, record: Any, number: int) -> None:
+        """One record, whatever it is."""
+        if type(record) is not dict:
+            return self.fail("not an object", number)
+        shape = tuple(record)
+        names = self._shapes.get(shape) or self._resolve(shape)
+        title = record.get(names.title)
+        abstract = record.get(names.abstract)
+        try:
+            if type(title) is not str:
+                title = fields.text(title, "title")
+            if type(abstract) is not str:
+                abstract = fields.text(abstract, "abstract")
+            if (not title or title.isspace()) and (not abstract or abstract.isspace()):
+                return self.fail("no title", number)
+            identifier = fields.identifier(record.get(names.id))
+            categories = fields.categories(record.get(names.categories), record.get(names.primary))
+        except NotAPaperError as error:
+            return self.fail(str(error), number)
+        self._titles.append(title)
+        self._abstracts.append(abstract)
+        self._identifiers.append(identifier)
+        self._categories.append(categories)
+        created, revised = fields.dates(record, names)
+        self._created.append(created)
+        self._revised.append(revised)
+        self._errors.append(None)
+        self._lines.append(number)
+        return None
+
+    def _resolve(self, shape: tuple[str, ...]) -> Fields:
+        if len(self._shapes) >= _MANY_SHAPES:
+            self._shapes.clear()
+        return self._shapes.setdefault(shape, fields.resolve(shape, self._columns))
+
+    def fail(self, reason: str, number: int) -> None:
+        """One record that is no paper keeps its place."""
+        self._titles.append("")
+        self._abstracts.append("")
+        self._identifiers.append("")
+        self._categories.append("")
+        self._created.append(None)
+        self._revised.append(0)
+        self._errors.append(reason)
+        self._lines.append(number)
+
+    def keep_row(self, cells: tuple[str, ...]) -> None:
+        """The original cells of the record that was just added."""
+        self._rows.append(cells)
+
+    def take(self) -> Reading:
+        """Everything gathered since the last time."""
+        categories = pa.array(self._categories, pa.string()).dictionary_encode()
+        known = [taxonomy.fold_ids(ids) for ids in categories.dictionary.to_pylist()]
+        columns = [
+            pa.array(self._identifiers, pa.string()),
+            pa.array(self._titles, pa.string()),
+            pa.array(self._abstracts, pa.string()),
+            pa.array(known, pa.list_(pa.string())).take(categories.indices),
+            pa.array(self._created, pa.int32()).cast(pa.date32()),
+        ]
+        reading = Reading(
+            papers=pa.RecordBatch.from_arrays(columns, schema=PAPERS),
+            errors=pa.array(self._errors, pa.string()),
+            lines=pa.array(self._lines, pa.int64()),
+            revised=pa.array(self._revised, pa.int64()),
+            source=self._source,
+            format=self._format,
+            header=self._header,
+            rows=tuple(self._rows) if self._header is not None else None,
+        )
+        self._start()
+        return reading
+
+
+def _why_not_json(line: bytes) -> str:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return "not UTF-8"
+    return "not JSON"

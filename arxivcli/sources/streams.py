@@ -1,0 +1,166 @@
+"""Opens what people have as one stream: plain, .gz, .zst or .zip with one file inside, a path or standard input."""
+
+from __future__ import annotations
+
+import stat
+import sys
+import tempfile
+import zipfile
+import zlib
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+import pyarrow as pa
+
+from arxivcli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STDIN = "<stdin>"
+
+_HEAD = 1 << 16
+_CHUNK = 1 << 20
+_BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
+_DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+_MOST_EXPANSION = 100
+_EXPANSION_COUNTS_FROM = 256 << 20
+
+
+class Stream:
+    """Bytes to read in order, whose first ones can be looked at beforehand."""
+
+    def __init__(self, name: str, file: IO[bytes], packed: _Counted | None = None) -> None:
+        self.name = name
+        self._file = file
+        self._packed = packed
+        self._unpacked = 0
+        self.searchable: IO[bytes] | None = None
+        self.head = b""
+        self.head = self._first_bytes()
+
+    def _first_bytes(self) -> bytes:
+        head = b""
+        while len(head) < _HEAD and (more := self.read(_HEAD - len(head))):
+            head += more
+        return head
+
+    def read(self, size: int) -> bytes:
+        """At most `size` of the next bytes, empty at the end. Raises InputError for a damaged file."""
+        if self.head:
+            first, self.head = self.head[:size], self.head[size:]
+            return first
+        try:
+            some = self._file.read(size)
+        except _DAMAGE as error:
+            raise InputError(f"{self.name} is damaged or cut off: {error}", "get the file again") from error
+        self._unpacked += len(some)
+        if self._packed and self._unpacked > max(_EXPANSION_COUNTS_FROM, _MOST_EXPANSION * self._packed.count):
+            raise InputError(
+                f"{self.name} unpacks to more than {_MOST_EXPANSION} times its size", "no real papers do that"
+            )
+        return some
+
+    def drop_bom(self) -> None:
+        """Skips a UTF-8 byte order mark. Raises InputError for UTF-16."""
+        self.head = self.head.removeprefix(_BOM)
+        if self.head.startswith(_UTF16):
+            raise InputError(f"{self.name} is UTF-16", "save it as UTF-8 (iconv -f UTF-16 -t UTF-8)")
+
+
+class _Counted:
+    """A file that knows how many bytes were taken from it."""
+
+    def __init__(self, file: IO[bytes] | Stream) -> None:
+        self._file = file
+        self.count = 0
+        self.closed = False
+
+    def read(self, size: int = -1) -> bytes:
+        some = self._file.read(size)
+        self.count += len(some)
+        return some
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Leaves the file to whoever opened it."""
+        self.closed = True
+
+
+@contextmanager
+def opened(source: Path | BinaryIO) -> Iterator[Stream]:
+    """The unpacked bytes of a path or an open binary file. Raises InputError for what cannot be read."""
+    with ExitStack() as stack:
+        if isinstance(source, Path):
+            name = str(source)
+            _refuse_odd_paths(source)
+            try:
+                file: IO[bytes] = stack.enter_context(source.open("rb"))
+            except OSError as error:
+                raise InputError(f"cannot read {name}: {error.strerror}", "check the path") from error
+        else:
+            file, name = cast("IO[bytes]", source), name_of(source)
+        yield _unpacked(Stream(name, file), file, stack)
+
+
+def name_of(source: Path | BinaryIO) -> str:
+    """What a source is called in messages."""
+    if isinstance(source, Path):
+        return str(source)
+    return STDIN if source is getattr(sys.stdin, "buffer", None) else str(getattr(source, "name", STDIN))
+
+
+def _refuse_odd_paths(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}", "check the path") from error
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path} is a folder", "name the files in it")
+    if stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and path.name not in {"stdin", "0", "null"}):
+        raise InputError(f"{path} is a device", "name a file")
+
+
+def _unpacked(stream: Stream, file: IO[bytes], stack: ExitStack) -> Stream:
+    head = stream.head
+    if head.startswith(_ZIP):
+        return _only_member(stream, file, stack)
+    codec = "gzip" if head.startswith(_GZIP) else "zstd" if head.startswith(_ZSTD) else None
+    if codec is None:
+        stream.searchable = file if file.seekable() else None
+        return stream
+    packed = _Counted(stream)
+    unpacked = stack.enter_context(pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), codec))
+    return Stream(stream.name, unpacked, packed)
+
+
+def _only_member(stream: Stream, file: IO[bytes], stack: ExitStack) -> Stream:
+    """The one file inside a zip. Nothing is ever extracted to a path of its choosing."""
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(file if file.seekable() else spooled(stream, stack)))
+        members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+        if len(members) != 1:
+            names = ", ".join(m.filename for m in members[:4]) or "nothing"
+            raise InputError(f"{stream.name} holds {len(members)} files ({names})", "give a zip that holds one")
+        packed = _Counted(stream)
+        packed.count = members[0].compress_size
+        return Stream(stream.name, stack.enter_context(archive.open(members[0])), packed)
+    except _DAMAGE as error:
+        raise InputError(f"{stream.name} is damaged or cut off: {error}", "get the file again") from error
+
+
+def spooled(stream: Stream, stack: ExitStack) -> IO[bytes]:
+    """A temporary copy of what is left of a stream, at its beginning."""
+    copy = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+    while some := stream.read(_CHUNK):
+        copy.write(some)
+    copy.seek(0)
+    return copy
