@@ -15,7 +15,6 @@ from arxivcli.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from pathlib import Path
 
 PARTIAL = ".partial"
 """Suffix of a file that is being written; never read, removed by the next run."""

@@ -150,7 +150,7 @@ def _flushed(code: int) -> int:
         try:
             stream.flush()
         except BrokenPipeError:
-            code = BROKEN_PIPE
+            code = BROKEN_PIPE if number == 1 else code
         except OSError as error:
             _say(f"error: cannot write the standard output: {error.strerror}; the answer is incomplete")
             code = StorageError.exit_code

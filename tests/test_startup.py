@@ -1,0 +1,63 @@
+"""Heavy things sleep: what a light command must not import, and what `--help` may cost."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "sklearn",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "numpy",
+    "wandb",
+    "nvitop",
+    "fastapi",
+    "safetensors",
+    "orjson",
+}
+ASK = """
+import sys
+from arxivcli.cli.app import main
+try:
+    main()
+finally:
+    print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)
+"""
+
+
+def imported(*arguments: str) -> set[str]:
+    """Top-level packages loaded when the command ends."""
+    done = subprocess.run([sys.executable, "-c", ASK, *arguments], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["models", "--help"], ["models", "labels", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    assert not imported(*arguments) & HEAVY
+
+
+def test_the_taxonomy_needs_no_model() -> None:
+    assert not imported("models", "labels", "--json") & {"torch", "transformers", "sklearn", "scipy", "pandas", "wandb"}
+
+
+def test_help_costs_at_most_0_3_s_of_cpu() -> None:
+    """user + sys, byte-compiled, best of five: other people's load makes CPU time longer, never shorter."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    program = Path(sys.executable).with_name("arxivcli")
+
+    def cost() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([program, "--help"], env=environment, stdout=subprocess.DEVNULL, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    cost()  # writes the .pyc files
+    assert min(cost() for _ in range(5)) <= 0.30
