@@ -7,7 +7,6 @@ import os
 import re
 import sys
 import time
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from arxivcli.progress import Progress, Silent
@@ -23,9 +22,12 @@ if TYPE_CHECKING:
 LINE_SECONDS = 5.0
 """How often a log file or a pipe hears about progress."""
 
+DRAW_SECONDS = 0.1
+"""How often a bar is moved at most: `advance` may be called a million times."""
+
 _SLOW = 10  # per second: below, a rate needs its decimals
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_open_bars = ExitStack()
+_standing: list[Bar] = []
 
 
 def escaped(text: str) -> str:
@@ -105,7 +107,8 @@ def progress(state: State) -> Progress:
 
 def close() -> None:
     """Take down bars that still stand because their work stopped early."""
-    _open_bars.close()
+    while _standing:
+        _standing[-1].end()
 
 
 def _facts(facts: dict[str, str | float]) -> str:
@@ -139,16 +142,18 @@ class Bar:
         self._meter = _Meter(total, unit)
         self._known: dict[str, str | float] = {}
         self._task = self._bar.add_task(escaped(what), total=total, count="", facts="")
+        self._drawn = 0.0
         self._bar.start()
-        _open_bars.callback(self.end)
+        _standing.append(self)
 
     def advance(self, units: int = 1, **facts: str | float) -> None:
-        """Move the bar."""
+        """Move the bar, though not more often than eyes can follow."""
         if self._bar is None:
             return
         self._meter.add(units)
         self._known = facts or self._known
-        self._bar.update(self._task, completed=self._meter.done, count=self._meter.count(), facts=_facts(self._known))
+        if time.monotonic() - self._drawn >= DRAW_SECONDS:
+            self._draw(self._bar)
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
@@ -158,7 +163,13 @@ class Bar:
         """Leave the bar as it is and let the next line follow."""
         if self._bar is not None:
             bar, self._bar = self._bar, None
+            self._draw(bar)
             bar.stop()
+            _standing.remove(self)
+
+    def _draw(self, bar: rich.progress.Progress) -> None:
+        self._drawn = time.monotonic()
+        bar.update(self._task, completed=self._meter.done, count=self._meter.count(), facts=_facts(self._known))
 
 
 class Lines:
