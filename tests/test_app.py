@@ -1,6 +1,7 @@
 """The front door: one line per error, the right exit code, and manners in pipes, without a terminal, under signals."""
 
 import io
+import json
 import os
 import re
 import signal
@@ -338,6 +339,32 @@ def test_a_bar_comes_down_before_the_error(tmp_path: Path) -> None:
         COLUMNS="120",
     )
     assert re.search(r"\x1b\[\?25h[^\n]*error: stopped by SIGTERM\n$", shown.stdout)
+
+
+def test_labels_as_json_and_as_table_are_the_same() -> None:
+    rows = json.loads(run("models", "labels", "--json").stdout)
+    assert len(rows) == 149
+    [learning] = [row for row in rows if row["id"] == "cs.LG"]
+    assert learning | {"papers": 0} == {
+        "id": "cs.LG",
+        "name": "Machine Learning",
+        "archive": "cs",
+        "group": "cs",
+        "papers": 0,
+    }
+    table = run("models", "labels").stdout.splitlines()
+    assert [line.split()[0] for line in table[2:]] == [row["id"] for row in rows]
+
+
+def test_all_ids_arxiv_ever_used() -> None:
+    rows = {row["id"]: row for row in json.loads(run("models", "labels", "--all", "--json").stdout)}
+    assert len(rows) == 185
+    assert (rows["math.MP"]["alias_of"], rows["cmp-lg"]["successor"], rows["cs.LG"]["active"]) == (
+        "math-ph",
+        "cs.CL",
+        True,
+    )
+    assert run("models", "labels", "--all", "--level", "group").returncode == 2
 
 
 def test_unknown_names_hint_at_the_nearest() -> None:

@@ -8,10 +8,11 @@ import typer
 
 from arxivcli.cli import console
 from arxivcli.cli.options import JsonOption, Level, LevelOption
+from arxivcli.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Show arXiv's categories and the models there are.")
 
-Row = dict[str, str | int | bool | None]
+Row = dict[str, str | int | float | bool | None]
 
 
 @app.command("labels")
@@ -21,12 +22,39 @@ def labels(
     as_json: JsonOption = False,
 ) -> None:
     """List what can be answered: arXiv's categories, archives or groups, with estimated numbers of papers."""
-    rows = _every_category() if every else _labels(level)
+    if every and level != "category":
+        raise UsageError(f"--all lists categories, not {level}s", "leave out one of --all and --level")
+    _show(_every_category() if every else _labels(level), as_json)
+
+
+@app.command("list")
+def list_models(as_json: JsonOption = False) -> None:
+    """List the models that `--model` knows by name; a folder made by `train` works as well."""
+    from arxivcli.models import card, shelf
+
+    rows: list[Row] = []
+    for name in shelf.names():
+        folder = shelf.folder(name)
+        found = card.read(folder)
+        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+        rows.append(
+            {"name": name, "kind": found.kind, "level": found.level, "labels": len(found.labels), "MB": round(size, 1)}
+        )
+    _show(rows, as_json)
+
+
+def _show(rows: list[Row], as_json: bool) -> None:
+    """The rows as JSON, or as a table of the same columns with numbers to the right."""
     if as_json:
-        console.show_json(rows)
-    else:
-        columns = list(rows[0])
-        console.show_table(columns, [[_cell(row[c]) for c in columns] for row in rows], numbers={"papers"})
+        return console.show_json(rows)
+    columns = {name: name.replace("_", " ") for name in rows[0]}
+    numbers = {
+        columns[name]
+        for name, field in rows[0].items()
+        if isinstance(field, int | float) and not isinstance(field, bool)
+    }
+    cells = [[_cell(row[name]) for name in columns] for row in rows]
+    return console.show_table(list(columns.values()), cells, numbers=numbers)
 
 
 def _labels(level: Level) -> list[Row]:
@@ -61,7 +89,7 @@ def _every_category() -> list[Row]:
             "archive": category.archive,
             "group": category.group.removeprefix("grp_"),
             "active": category.active,
-            "alias of": category.alias_of,
+            "alias_of": category.alias_of,
             "successor": category.successor,
             "papers": category.papers,
         }
@@ -69,7 +97,7 @@ def _every_category() -> list[Row]:
     ]
 
 
-def _cell(field: str | int | bool | None) -> str | None:
+def _cell(field: str | float | bool | None) -> str | None:
     if isinstance(field, bool):
         return "yes" if field else "no"
-    return f"{field:,}" if isinstance(field, int) else field
+    return f"{field:,}" if isinstance(field, int | float) else field
