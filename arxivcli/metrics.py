@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 ECE_BINS = 15
@@ -41,6 +45,38 @@ class LabelQuality:
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
     f1: NDArray[np.float64]
+
+
+def label_indices(
+    categories: pa.ListArray, labels: tuple[str, ...], most: int = 13
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Categories as numbers: the primary of each of n papers (n,), and all its labels (n, most), NOT_LISTED elsewhere.
+
+    `most` is the largest number of categories any paper on arXiv has; further ones are not looked at.
+    """
+    numbers = pc.index_in(categories.flatten(), value_set=pa.array(labels)).fill_null(NOT_LISTED)
+    numbers = numbers.to_numpy(zero_copy_only=False).astype(np.int64)
+    lengths = pc.list_value_length(categories).to_numpy(zero_copy_only=False).astype(np.int64)
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    column = np.arange(len(numbers)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    listed = np.full((len(lengths), most), NOT_LISTED, np.int64)
+    kept = column < most
+    listed[row[kept], column[kept]] = numbers[kept]
+    return listed[:, 0].copy(), listed
+
+
+def importance(truth: NDArray[np.int64], labels: tuple[str, ...], papers: Mapping[str, int]) -> NDArray[np.float64]:
+    """What each label's papers must count, (L,), so that papers with these true labels are in the mix of `papers`.
+
+    Args:
+        truth: (n,) indices of the papers' labels.
+        labels: the L labels.
+        papers: how many papers each label has in the mix that is wanted; a label it has none of counts as one.
+    """
+    wanted = np.array([max(papers.get(label, 0), 1) for label in labels], np.float64)
+    here = np.maximum(np.bincount(truth, minlength=len(labels)), 1).astype(np.float64)
+    ratio: NDArray[np.float64] = (wanted / wanted.sum()) / (here / here.sum())
+    return ratio
 
 
 def quality(
@@ -80,7 +116,7 @@ def quality(
         archive=mean(archives[best] == archives[truth]),
         macro_f1=float(per_label.f1[seen].mean()),
         nll=mean(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny))),
-        ece=expected_calibration_error(probs[np.arange(len(best)), best], hit[:, 0], weights),
+        ece=calibration_error(probs, truth, weights),
     )
 
 
@@ -112,10 +148,13 @@ def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def expected_calibration_error(
-    confidence: NDArray[np.float32], right: NDArray[np.bool_], weights: NDArray[np.float64], bins: int = ECE_BINS
+def calibration_error(
+    probs: NDArray[np.float32], truth: NDArray[np.int64], weights: NDArray[np.float64], bins: int = ECE_BINS
 ) -> float:
-    """Mean distance between confidence and accuracy over equal-width bins (Naeini et al. 2015; Guo et al. 2017)."""
+    """Expected calibration error of the best answers, equal-width bins (Naeini et al. 2015; Guo et al. 2017)."""
+    if len(truth) == 0:
+        return 0.0
+    confidence, right = probs.max(axis=1).astype(np.float64), probs.argmax(axis=1) == truth
     bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(bin_of, weights * (confidence.astype(np.float64) - right), bins)
+    gap = np.bincount(bin_of, weights * (confidence - right), bins)
     return float(np.abs(gap).sum() / weights.sum())

@@ -58,6 +58,28 @@ def write(folder: Path, card: Card) -> Card:
     return whole
 
 
+def readme(card: Card) -> str:
+    """A model card for people: what it is, what it learned from, how good it was, how to use it."""
+    figures = "\n".join(f"| {name} | {value:.4f} |" for name, value in card.metrics["validation"].items())
+    papers = ", ".join(f"{split} {count:,}" for split, count in card.corpus["papers"].items())
+    quality = card.metrics["calibration"]
+    return f"""# {card.name}
+
+Puts scientific papers into {len(card.labels)} arXiv labels ({card.level} level) from title and abstract.
+
+- Kind: `{card.kind}`, made by `arxivcli train`; every setting is in `settings.toml`.
+- Corpus: {papers} papers; manifest sha256 `{card.corpus["manifest_sha256"]}`.
+- Calibration: temperature {card.calibration.temperature:.3f}; expected calibration error on the calibration split
+  {quality["ece_before"]:.4f} before and {quality["ece_after"]:.4f} after.
+
+| on the validation split | |
+|---|---|
+{figures}
+
+Use it: `arxivcli classify --model FOLDER paper.json`. Measure it: `arxivcli eval FOLDER --data CORPUS`.
+"""
+
+
 def read(folder: Path) -> Card:
     """The card of a model folder, its files checked against their hashes. Raises FolderError."""
     path = folder / CARD

@@ -111,8 +111,8 @@ def bag_weights(bags: Bags, idf: NDArray[np.float32]) -> NDArray[np.float32]:
     norms = np.zeros(len(sizes), np.float32)
     if filled.any():
         norms[filled] = np.sqrt(np.add.reduceat(weights * weights, bags.offsets[:-1][filled]))
-    normed: NDArray[np.float32] = weights / np.repeat(norms, sizes)
-    return normed
+    np.divide(weights, np.repeat(norms, sizes), out=weights)
+    return weights
 
 
 def quantised(embeddings: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float16]]:

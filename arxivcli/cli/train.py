@@ -1,0 +1,48 @@
+"""`arxivcli train`: a corpus folder in, a model folder out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from arxivcli.cli import console
+from arxivcli.cli.options import state
+
+
+def train(
+    context: typer.Context,
+    model: Annotated[str, typer.Option("--model", "-m", help="Preset to train: see --list.")] = "fast",
+    data: Annotated[Path, typer.Option("--data", "-d", help="Corpus folder made by preprocess.")] = Path("data/papers"),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the finished model.", show_default="models/PRESET")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings over the preset's.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="One setting, key=value; repeatable.")] = None,
+    balance: Annotated[
+        float | None, typer.Option(min=0, max=1, help="0 counts papers alike, 1 labels alike (class weights).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, corpus and settings: same model.")] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Forget an earlier training in the output folder.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--list", help="List the presets and their settings, and exit.")] = False,
+) -> None:
+    """Train a model on a corpus; the same command continues an interrupted training."""
+    if show:
+        from arxivcli.models import shelf
+
+        return console.show_table(("preset", "kind"), [(name, shelf.preset(name)["kind"]) for name in shelf.presets()])
+    from arxivcli.steps import training
+
+    options = {"balance": balance, "seed": seed}
+    changes = (*(change or ()), *(f"{key}={value}" for key, value in options.items() if value is not None))
+    folder = output or Path("models") / model
+    progress = console.progress(state(context))
+    report = training.train(data, model, folder, progress, config, changes, restart)
+    progress.note(f"{folder} was finished before: nothing to do" if report.was_there else f"saved {folder}")
+    figures = report.card.metrics["validation"] | report.card.metrics["calibration"]
+    figures["temperature"] = report.card.calibration.temperature
+    console.show_table(("figure", "value"), [(k, f"{v:.4f}") for k, v in figures.items()], numbers={"value"})
+    return None

@@ -1,0 +1,176 @@
+"""Training: a corpus folder and settings in, a calibrated model folder out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arxivcli import __version__, calibration, metrics, settings, storage, taxonomy, text
+from arxivcli.errors import InputError, UsageError
+from arxivcli.learning.checkpoints import Checkpoints
+from arxivcli.learning.loop import Epoch, fit
+from arxivcli.models import card as cards
+from arxivcli.models import shelf
+from arxivcli.models.base import LabelledTexts
+from arxivcli.shards import Shards
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from arxivcli.models.base import Classifier
+    from arxivcli.progress import Progress
+
+SETTINGS = "settings.toml"
+_CHECKPOINTS = ".checkpoints"
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """A finished model: its folder, its card, and whether this command made it or found it made."""
+
+    folder: Path
+    card: cards.Card
+    was_there: bool
+
+
+def train(
+    corpus: Path,
+    preset: str,
+    output: Path,
+    progress: Progress,
+    config: Path | None = None,
+    changes: tuple[str, ...] = (),
+    restart: bool = False,
+) -> TrainingReport:
+    """Train a model of a preset on a corpus folder; the same command continues an interrupted run.
+
+    Raises:
+        UsageError: unknown preset or setting, or the output belongs to another run.
+        FolderError: the corpus is damaged.
+        InputError: a split that is needed is empty, or the corpus has only one label.
+        StoppedError, TrainingError, StorageError: see `learning.loop.fit`.
+    """
+    values = shelf.preset(preset)
+    trainee_class = shelf.trainee(values["kind"])
+    chosen = settings.resolve(trainee_class.Settings, values, config, changes)
+    shards = Shards.open(corpus)
+    _check(shards)
+    run = _Run(chosen, shards, output)
+    with storage.owned(output):
+        if restart:
+            run.clear()
+        made = run.made_before()
+        if made is not None:
+            return TrainingReport(output, made, was_there=True)
+        checkpoints = Checkpoints(output / _CHECKPOINTS)
+        checkpoints.claim(run.identity)
+        progress.note(f"reading {shards.rows('train'):,} papers of {corpus}")
+        training = _labelled(shards, "train")
+        trainee = trainee_class.prepare(chosen, training, _labelled(shards, "validation"))
+        fitted = fit(trainee, checkpoints, progress, chosen.patience)
+        card = run.save(trainee.classifier(fitted.weights, run.prior_shift(training)), fitted.epochs)
+        checkpoints.discard()
+    return TrainingReport(output, card, was_there=False)
+
+
+def _check(shards: Shards) -> None:
+    if len(shards.labels) < 2:  # noqa: PLR2004  with one label there is nothing to learn
+        raise InputError("the corpus has fewer than two labels", "preprocess more papers, or with other --labels")
+    for split in ("train", "validation"):
+        if shards.rows(split) == 0:
+            raise InputError(f"the {split} split of the corpus is empty", "preprocess more papers, or other --shares")
+
+
+def _labelled(shards: Shards, split: str) -> LabelledTexts:
+    def texts() -> Iterator[pa.StringArray]:
+        for batch in shards.batches(split):
+            yield text.model_input(batch)
+
+    primaries = [metrics.label_indices(b["categories"], shards.labels)[0] for b in shards.batches(split)]
+    return LabelledTexts(texts, np.concatenate([np.empty(0, np.int64), *primaries]), shards.labels)
+
+
+class _Run:
+    """One training: what tells it from others, and how its folder is kept."""
+
+    def __init__(self, chosen: Any, shards: Shards, output: Path) -> None:
+        self._chosen = chosen
+        self._shards = shards
+        self._output = output
+        self.identity = {
+            "settings": chosen.model_dump(),
+            "corpus": shards.manifest_sha256,
+            "recipe": text.RECIPE,
+            "version": __version__,
+        }
+
+    def clear(self) -> None:
+        """Remove what an earlier training left, and nothing else."""
+        Checkpoints(self._output / _CHECKPOINTS).discard()
+        if (self._output / cards.CARD).is_file():
+            for name in (*cards.read(self._output).files, cards.CARD):
+                (self._output / name).unlink(missing_ok=True)
+
+    def made_before(self) -> cards.Card | None:
+        """The finished model of this very run, None when there is no model. Raises UsageError for another run's."""
+        if not (self._output / cards.CARD).is_file():
+            return None
+        card = cards.read(self._output)
+        if card.settings == self.identity["settings"] and card.corpus.get("manifest_sha256") == self.identity["corpus"]:
+            return card
+        raise UsageError(
+            f"{self._output} holds a model trained with other settings or on another corpus",
+            "choose another --output, or --restart to replace it",
+        )
+
+    def _weights(self, truth: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What a paper of each label counts, (L,): 1, or what brings papers into arXiv's mix."""
+        if self._chosen.prior == "corpus":
+            return np.ones(len(self._shards.labels))
+        return metrics.importance(truth, self._shards.labels, taxonomy.papers_per_label(self._shards.level))
+
+    def prior_shift(self, training: LabelledTexts) -> NDArray[np.float32]:
+        """What takes logits from the corpus's mix of labels to the wanted one: log of the ratio of shares, (L,)."""
+        return np.log(self._weights(training.truth)).astype(np.float32)
+
+    def save(self, classifier: Classifier, epochs: tuple[Epoch, ...]) -> cards.Card:
+        """Calibrate, and write the folder, its card last."""
+        fitted, figures = self._calibrated(classifier)
+        best = max((epoch for epoch in epochs if epoch.best), key=lambda epoch: epoch.number)
+        card = cards.Card(
+            kind=self._chosen.kind,
+            name=self._output.name,
+            labels=classifier.labels,
+            level=self._shards.level,
+            recipe=text.RECIPE,
+            settings=self.identity["settings"],
+            corpus={
+                "manifest_sha256": self.identity["corpus"],
+                "papers": {split: self._shards.rows(split) for split in ("train", "validation", "calibration")},
+            },
+            metrics={"epochs": [asdict(e) for e in epochs], "validation": best.validation, "calibration": figures},
+            calibration=fitted,
+        )
+        with storage.storage_errors(self._output):
+            classifier.save(self._output)
+            (self._output / SETTINGS).write_text(settings.to_toml(self._chosen), "utf-8")
+            (self._output / "README.md").write_text(cards.readme(card), "utf-8")
+            return cards.write(self._output, card)
+
+    def _calibrated(self, classifier: Classifier) -> tuple[calibration.Calibration, dict[str, float]]:
+        held_out = _labelled(self._shards, "calibration")
+        none = np.empty((0, len(classifier.labels)), np.float32)
+        logits = np.concatenate([none, *(classifier.scores(batch) for batch in held_out.texts())])
+        weights = self._weights(held_out.truth)[held_out.truth]
+        fitted = calibration.fit(logits, held_out.truth, weights)
+        figures = {}
+        for name, temperature in (("ece_before", 1.0), ("ece_after", fitted.temperature)):
+            probs = calibration.probabilities(logits, temperature)
+            figures[name] = metrics.calibration_error(probs, held_out.truth, weights)
+        return fitted, figures

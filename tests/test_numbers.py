@@ -1,0 +1,154 @@
+"""Metrics agree with scikit-learn, calibration keeps its promises, degenerate input has a defined answer."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_recall_fscore_support, top_k_accuracy_score
+
+from arxivcli import calibration, metrics
+from arxivcli.errors import UsageError
+
+LABELS = 6
+seeds = st.integers(0, 2**32 - 1)
+
+
+def invented(seed: int, papers: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits that know something of the truth, the truth, and weights."""
+    chance = np.random.default_rng(seed)
+    truth = chance.integers(0, LABELS, papers)
+    logits = chance.normal(size=(papers, LABELS)).astype(np.float32)
+    logits[np.arange(papers), truth] += chance.uniform(0, 3)
+    return logits, truth, chance.uniform(0.1, 5, papers)
+
+
+@given(seeds)
+def test_metrics_agree_with_scikit_learn(seed: int) -> None:
+    logits, truth, weights = invented(seed)
+    probs = calibration.probabilities(logits)
+    best = probs.argmax(axis=1)
+    found = metrics.quality(probs, truth, truth[:, None], np.arange(LABELS), weights)
+    every = np.arange(LABELS)
+    assert found.top1 == pytest.approx(accuracy_score(truth, best, sample_weight=weights))
+    assert found.any_listed == pytest.approx(found.top1)
+    assert found.archive == pytest.approx(found.top1)
+    assert found.top3 == pytest.approx(top_k_accuracy_score(truth, probs, k=3, sample_weight=weights, labels=every))
+    assert found.top5 == pytest.approx(top_k_accuracy_score(truth, probs, k=5, sample_weight=weights, labels=every))
+    exact = probs.astype(float) / probs.sum(axis=1, keepdims=True, dtype=float)
+    assert found.nll == pytest.approx(log_loss(truth, exact, sample_weight=weights, labels=every), rel=1e-4)
+    seen = np.unique(truth)
+    assert found.macro_f1 == pytest.approx(
+        f1_score(truth, best, labels=seen, average="macro", sample_weight=weights, zero_division=0)
+    )
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        truth, best, labels=every, sample_weight=weights, zero_division=0
+    )
+    per_label = metrics.label_quality(best, truth, LABELS, weights)
+    np.testing.assert_allclose(per_label.precision, precision)
+    np.testing.assert_allclose(per_label.recall, recall)
+    np.testing.assert_allclose(per_label.f1, f1)
+
+
+def test_calibration_error_of_a_known_case() -> None:
+    probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], np.float32)
+    truth = np.array([0, 1, 0, 1])
+    expected = (abs(1.8 - 1) + abs(0.6 - 1) + abs(0.8 - 1)) / 4
+    assert metrics.calibration_error(probs, truth, np.ones(4)) == pytest.approx(expected)
+
+
+def test_no_papers_no_nan() -> None:
+    none = metrics.quality(
+        np.empty((0, LABELS), np.float32), np.empty(0, int), np.empty((0, 2), int), np.arange(LABELS), np.empty(0)
+    )
+    assert none == metrics.Quality(0, *[0.0] * 8)
+
+
+def test_one_class_only_has_defined_answers() -> None:
+    probs = calibration.probabilities(np.zeros((5, LABELS), np.float32))
+    truth = np.zeros(5, int)
+    found = metrics.quality(probs, truth, truth[:, None], np.zeros(LABELS, int), np.ones(5))
+    assert found.top1 == 1
+    assert found.macro_f1 == 1
+    assert np.isfinite(list(vars(found).values())).all()
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "b", "c", "unknown"]), max_size=15), max_size=8))
+def test_label_indices_are_the_places_among_the_labels(lists: list[list[str]]) -> None:
+    labels = ("a", "b", "c")
+    truth, listed = metrics.label_indices(pa.array(lists, pa.list_(pa.string())), labels)
+    for row, names in enumerate(lists):
+        numbers = [labels.index(n) if n in labels else metrics.NOT_LISTED for n in names][:13]
+        assert listed[row].tolist() == numbers + [metrics.NOT_LISTED] * (13 - len(numbers))
+        assert truth[row] == (numbers[0] if numbers else metrics.NOT_LISTED)
+
+
+def test_importance_brings_papers_into_the_wanted_mix() -> None:
+    truth = np.repeat([0, 1, 2], [60, 30, 10])
+    weights = metrics.importance(truth, ("a", "b", "c"), {"a": 100, "b": 100, "c": 800})[truth]
+    shares = np.bincount(truth, weights) / weights.sum()
+    np.testing.assert_allclose(shares, [0.1, 0.1, 0.8])
+
+
+@given(seeds, st.sampled_from([0.25, 0.5, 2.0, 4.0]))
+def test_the_temperature_undoes_a_scale(seed: int, scale: float) -> None:
+    logits, truth, weights = invented(seed, 2000)
+    plain = calibration.fit_temperature(logits, truth, weights)
+    scaled = calibration.fit_temperature(logits * np.float32(scale), truth, weights)
+    if 0.06 < plain < 4.5 and 0.06 < scaled < 18:
+        assert scaled == pytest.approx(plain * scale, rel=1e-3)
+
+
+@given(seeds)
+def test_the_temperature_is_the_best_there_is(seed: int) -> None:
+    logits, truth, weights = invented(seed, 500)
+    found = calibration.fit_temperature(logits, truth, weights)
+
+    def loss(temperature: float) -> float:
+        probs = calibration.probabilities(logits, temperature).astype(float)
+        return float(-(np.log(np.maximum(probs[np.arange(len(truth)), truth], 1e-300)) * weights).sum())
+
+    assert 1 / 20 <= found <= 20
+    if found < 19:  # logits that know nothing want no bound
+        assert loss(found) <= min(loss(found * 1.05), loss(found / 1.05)) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9, 0.95])
+def test_sets_hold_the_truth_as_often_as_promised(coverage: float) -> None:
+    logits, truth, _ = invented(3, 40_000)
+    half = len(truth) // 2
+    fitted = calibration.fit(logits[:half], truth[:half])
+    inside = calibration.conformal_sets(calibration.probabilities(logits[half:], fitted.temperature), fitted, coverage)
+    held = inside[np.arange(half), truth[half:]].mean()
+    assert coverage - 0.01 <= held
+    if coverage > 0.9:  # below, the best label alone already holds more
+        assert held <= coverage + 0.01
+
+
+def test_every_set_has_the_best_label_and_grows_with_coverage() -> None:
+    logits, truth, _ = invented(4, 1000)
+    fitted = calibration.fit(logits, truth)
+    probs = calibration.probabilities(logits, fitted.temperature)
+    sets = [calibration.conformal_sets(probs, fitted, c) for c in (0.5, 0.75, 0.905, 0.99)]
+    assert all(s[np.arange(1000), probs.argmax(axis=1)].all() for s in sets)
+    assert all((small <= large).all() for small, large in pairwise(sets))
+
+
+@pytest.mark.parametrize("coverage", [0.0, 0.49, 0.995, 1.0, 2.0, -1.0])
+def test_a_coverage_that_cannot_be_promised_is_refused(coverage: float) -> None:
+    logits, truth, _ = invented(5)
+    with pytest.raises(UsageError, match=r"between 0\.50 and 0\.99"):
+        calibration.conformal_sets(calibration.probabilities(logits), calibration.fit(logits, truth), coverage)
+
+
+def test_probabilities_of_huge_logits_are_finite() -> None:
+    probs = calibration.probabilities(np.array([[1e30, -1e30], [3e38, 3e38]], np.float32))
+    np.testing.assert_allclose(probs, [[1, 0], [0.5, 0.5]])
+
+
+def test_nothing_to_fit_on_changes_nothing() -> None:
+    assert calibration.fit(np.empty((0, 3), np.float32), np.empty(0, int)) == calibration.Calibration()
