@@ -39,7 +39,7 @@ _INVISIBLE = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\uf
 _CONTROL = re.compile("[\u0000-\u001f\u007f-\u009f\u2028\u2029]")
 
 # The same conditions as RE2 sees them: which rows the slow road above could change at all.
-_TEX_ROWS = r"""\\(['"`^~=.]\s*[{\\A-Za-z]|[uvHcdbrk]\{|ss|ae|AE|oe|OE|aa|AA|o|O|l|L|i|j)"""
+_TEX_ROWS = r"""\\(['"`^~=.]\s*[{\\A-Za-z]|[uvHcdbrk]\{|(ss|ae|AE|oe|OE|aa|AA|o|O|l|L|i|j)([^A-Za-z]|$))"""
 _DELETE = 0x7F
 _SPACES = bytes(ord(" ") if chr(byte) in "\t\n\v\f\r" else byte for byte in range(256))
 _CONTROL_ROWS = r"[\x00-\x08\x0e-\x1f\x7f]"
