@@ -107,6 +107,7 @@ def test_help_goes_to_stdout(arguments: list[str]) -> None:
     done = run(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Usage: arxivcli" in done.stdout
+    assert "<bool>" not in done.stdout
 
 
 def test_commands_stand_in_panels_with_one_line_each() -> None:

@@ -12,13 +12,14 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 
 import typer
+from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from arxivcli import __version__
-from arxivcli.cli import console, models
+from arxivcli.cli import classify, console, models
 from arxivcli.cli.options import State, hoisted
 from arxivcli.errors import ArxivcliError, StoppedError, StorageError, UsageError
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 GET, LEARN, USE, LOOK_AFTER = "Get papers", "Learn", "Use", "Look after"
 
+HELP = ["--help", "-h"]
+
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
@@ -34,8 +37,9 @@ app = typer.Typer(
     help="Put scientific papers into arXiv categories from title and abstract.",
     no_args_is_help=True,
     rich_markup_mode="rich",
-    context_settings={"help_option_names": ["--help", "-h"]},
+    context_settings={"help_option_names": HELP},
 )
+app.command("classify", rich_help_panel=USE)(classify.classify)
 app.add_typer(models.app, name="models", rich_help_panel=LOOK_AFTER)
 
 
@@ -85,7 +89,7 @@ def _prepare(debug: bool) -> None:
 def _run(arguments: list[str], debug: bool) -> int:
     """The exit code of the command line; bugs come out as the exceptions they are."""
     try:
-        code = get_command(app).main(arguments, prog_name="arxivcli", standalone_mode=False) or 0
+        code = _program().main(arguments, prog_name="arxivcli", standalone_mode=False) or 0
     except typer.TyperException as error:
         # An empty message: typer has shown the help of a command that needs a subcommand.
         return _fail(_usage(error), debug) if error.message else UsageError.exit_code
@@ -108,6 +112,19 @@ def _run(arguments: list[str], debug: bool) -> int:
     if code == INTERRUPTED:
         _say("error: interrupted")
     return code
+
+
+def _program() -> TyperGroup:
+    """The command line as typer builds it, without the `<bool>` it writes beside every flag."""
+    program = cast("TyperGroup", get_command(app))
+    commands = [program]
+    while commands:
+        command = commands.pop()
+        commands += getattr(command, "commands", {}).values()
+        for parameter in command.get_params(typer.Context(command, help_option_names=HELP)):
+            if isinstance(parameter, TyperOption) and parameter.is_flag:
+                parameter.metavar = ""
+    return program
 
 
 def _usage(error: typer.TyperException) -> UsageError:
