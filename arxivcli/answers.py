@@ -1,0 +1,205 @@
+"""What an answer looks like outside: one JSON object a paper, or cells beside the cells a table already has."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arxivcli import taxonomy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+PLACES: Final = 4
+"""Decimals of a confidence: a hundredth of a percent says more than any calibration can promise."""
+
+COLUMNS: Final = ("category", "confidence", "alternatives")
+"""The cells every answer has; `set` follows when a coverage was asked for, `error` always comes last."""
+
+_NEEDS_ESCAPE = r'["\\\x00-\x1f]|[\x{7f}-\x{9f}]'
+_JSON_CONTROL = re.compile("[\x7f-\x9f]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_PICTURES: Final = 0x2400
+_DELETE: Final = 0x7F
+
+
+def json_lines(predictions: pa.RecordBatch) -> bytes:
+    """PREDICTIONS of n papers as n lines of JSON, each ended by a newline; confidences have four decimals.
+
+    `{"id":"2401.01234","top_category":"cs.LG","predictions":[{"category":"cs.LG","name":"Machine Learning",
+    "confidence":0.83}, ...]}`, then `"set"` when a coverage was asked for and `"error"` when there is no answer.
+    """
+    if predictions.num_rows == 0:
+        return b""
+    best = _first(predictions["labels"])
+    lines = pc.binary_join_element_wise(
+        '{"id":',
+        _quoted(predictions["id"]),
+        ',"top_category":',
+        pc.if_else(pc.is_null(best), "null", _wrapped('"', best, '"')).fill_null("null"),
+        ',"predictions":[',
+        _joined(predictions["labels"], _entries(predictions), ","),
+        "]",
+        _set(predictions["set"]),
+        _error(predictions["error"]),
+        "}\n",
+        "",
+    )
+    return _characters(lines)
+
+
+def json_object(predictions: pa.RecordBatch) -> dict[str, Any]:
+    """The answer for the first paper as Python values: what `json_lines` writes, for who sends JSON by other means."""
+    answer: dict[str, Any] = orjson.loads(json_lines(predictions.slice(0, 1)))
+    return answer
+
+
+def cells(predictions: pa.RecordBatch, coverage: bool) -> list[tuple[str, ...]]:
+    """The texts of COLUMNS, of `set` when `coverage`, and of `error` for each of n papers; empty where nothing is."""
+    labels = predictions["labels"]
+    confidence = _confidences(predictions["scores"])
+    listed = pc.binary_join_element_wise(labels.flatten(), confidence, " ")
+    sets = [pc.binary_join(predictions["set"], " ")] if coverage else []
+    columns = [_first(labels), _first(_listed(labels, confidence)), _joined(labels, listed, "; ", skip=1)]
+    columns += [*sets, predictions["error"]]
+    return list(zip(*(column.fill_null("").to_pylist() for column in columns), strict=True))
+
+
+def table(rows: Iterable[Sequence[str]], delimiter: str = ",", *, raw: bool = False) -> bytes:
+    """The rows as CSV (RFC 4180, but lines end with a newline). Unless `raw`, nothing in them can act: see `safe`."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    writer.writerows(rows if raw else ([safe(cell) for cell in row] for row in rows))
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def safe(cell: str) -> str:
+    """The cell as it is, or with a leading `'` where a spreadsheet would take it for a formula.
+
+    Cells beginning with `= + - @` TAB or CR are such (OWASP, "CSV Injection"); plain numbers are not. Control
+    characters, which can drive a terminal, become visible signs.
+    """
+    if not cell.isprintable() and _CONTROL.search(cell):
+        cell = _CONTROL.sub(_picture, cell)
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+
+
+def names_beside(taken: Iterable[str], coverage: bool) -> tuple[str, ...]:
+    """Names for the cells of an answer that no `taken` column has: `category`, ...; else `predicted_category`, ..."""
+    others = set(taken)
+    wanted = [*COLUMNS, *(["set"] if coverage else []), "error"]
+    if others.isdisjoint(wanted):
+        return tuple(wanted)
+    named = [f"predicted_{name}" for name in wanted]
+    again = 2
+    while not others.isdisjoint(named):
+        named = [f"predicted_{name}_{again}" for name in wanted]
+        again += 1
+    return tuple(named)
+
+
+def _picture(match: re.Match[str]) -> str:
+    """U+241B SYMBOL FOR ESCAPE for ESC, and so on; the C1 controls have no signs."""
+    code = ord(match[0])
+    return chr(_PICTURES + (0x21 if code == _DELETE else code)) if code <= _DELETE else "\ufffd"
+
+
+# -- pieces of JSON, all of them vectorised ---------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def _opening(label: str) -> str:
+    entry = orjson.dumps({"category": label, "name": taxonomy.name(label)}).decode()
+    return entry.removesuffix("}") + ',"confidence":'
+
+
+def _entries(predictions: pa.RecordBatch) -> pa.StringArray:
+    """`{"category":...,"name":...,"confidence":...}` for every label of every paper, flat."""
+    labels = predictions["labels"].flatten().dictionary_encode()
+    openings = pa.array([_opening(label) for label in labels.dictionary.to_pylist()], pa.string())
+    return pc.binary_join_element_wise(openings.take(labels.indices), _confidences(predictions["scores"]), "}", "")
+
+
+def _confidences(scores: pa.ListArray) -> pa.StringArray:
+    """Scores with four decimals, as short as they are exact: `0.83`, `1.0`, `0.0`."""
+    values = scores.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
+    scale = 10**PLACES
+    whole, part = np.divmod(np.rint(values * scale).astype(np.int64), scale)
+    decimals = pc.utf8_rtrim(pc.utf8_lpad(pa.array(part).cast(pa.string()), PLACES, "0"), "0")
+    decimals = pc.if_else(pc.equal(decimals, ""), "0", decimals)
+    return pc.binary_join_element_wise(pa.array(whole).cast(pa.string()), decimals, ".")
+
+
+def _set(sets: pa.ListArray) -> pa.StringArray:
+    listed = pc.binary_join(_listed(sets, _wrapped('"', sets.flatten(), '"')), ",")
+    return pc.if_else(pc.is_null(sets), "", _wrapped(',"set":[', listed, "]")).fill_null("")
+
+
+def _error(errors: pa.StringArray) -> pa.StringArray:
+    if errors.null_count == len(errors):
+        return pa.array([""] * len(errors), pa.string())
+    return pc.if_else(pc.is_null(errors), "", _wrapped(',"error":', _quoted(errors), ""))
+
+
+def _quoted(texts: pa.StringArray) -> pa.StringArray:
+    """Each text as a JSON string; null as `null`. Control characters, also those JSON would let pass, are escaped."""
+    plain = _wrapped('"', texts, '"').fill_null("null")
+    odd = pc.match_substring_regex(texts, _NEEDS_ESCAPE).fill_null(False)
+    if not pc.any(odd).as_py():
+        return plain
+    escaped = [_JSON_CONTROL.sub(_escape, orjson.dumps(text).decode()) for text in texts.filter(odd).to_pylist()]
+    return pc.replace_with_mask(plain, odd, pa.array(escaped, pa.string()))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+def _wrapped(before: str, texts: pa.StringArray, after: str) -> pa.StringArray:
+    return pc.binary_join_element_wise(before, texts, after, "")
+
+
+# -- lists ------------------------------------------------------------------------------------------------------------
+
+
+def _first(lists: pa.ListArray) -> pa.StringArray:
+    """The first of each list, null where it is empty or null."""
+    sizes = _sizes(lists)
+    starts = np.cumsum(sizes) - sizes
+    return lists.flatten().take(pa.array(starts, mask=sizes == 0))
+
+
+def _joined(like: pa.ListArray, flat: pa.StringArray, separator: str, skip: int = 0) -> pa.StringArray:
+    """`flat`, parted as the lists `like` are, joined list by list; the first `skip` of each list left out."""
+    lists = _listed(like, flat)
+    return pc.binary_join(pc.list_slice(lists, skip) if skip else lists, separator).fill_null("")
+
+
+def _listed(like: pa.ListArray, flat: pa.Array) -> pa.ListArray:
+    """`flat` parted as the lists `like` are; null lists are empty."""
+    offsets = np.concatenate([[0], np.cumsum(_sizes(like))]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), flat)
+
+
+def _sizes(lists: pa.ListArray) -> NDArray[np.int64]:
+    sizes: NDArray[np.int64] = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return sizes
+
+
+def _characters(texts: pa.StringArray) -> bytes:
+    """All texts, one after another."""
+    _, offsets, values = texts.buffers()
+    first, last = np.frombuffer(offsets, np.int32)[[texts.offset, texts.offset + len(texts)]]
+    return bytes(memoryview(values)[first:last])

@@ -1,0 +1,92 @@
+"""From papers to answers where somebody sees them: a terminal, a pipe, a file."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from arxivcli.cli import answer_table, console
+from arxivcli.errors import InputError
+from arxivcli.steps import classification, outputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from arxivcli.cli.options import State
+    from arxivcli.models.shelf import Model
+    from arxivcli.sources.fields import Columns
+    from arxivcli.steps.classification import Answered, Piece, Question, Tally
+    from arxivcli.steps.outputs import Format
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done with whatever papers there are."""
+
+    model: Model
+    question: Question
+    columns: Columns
+    format: str
+    output: Path | None
+    raw: bool
+    workers: int
+    state: State
+
+    def run(self, pieces: Iterable[Piece]) -> Tally:
+        """Answer all papers where the answers belong; how many there were comes back."""
+        found = iter(pieces)
+        first = next(found, None)
+        if first is None:
+            raise InputError("there are no papers in the input", "give a file with titles, or pipe one in")
+        form = outputs.chosen(self.format, self.output, sys.stdout.isatty(), first.format)
+        work = classification.Work(self.model, self.question, self.columns, self._shape(form))
+        with closing(classification.classify(work, chain([first], found), self.workers)) as answered:
+            count = _Count(classification.Tally(), self._watches(form), self.state)
+            self._show(form, count.pages(answered))
+        return count.tally
+
+    def _watches(self, form: Format) -> bool:
+        """Whether somebody who waits sees nothing of the answers."""
+        return form != "table" and (self.output is not None or not sys.stdout.isatty())
+
+    def _shape(self, form: Format) -> Any:
+        return (
+            answer_table.shape if form == "table" else outputs.shape(form, self.question.coverage is not None, self.raw)
+        )
+
+    def _show(self, form: Format, pages: Iterator[Any]) -> None:
+        if form == "table":
+            return answer_table.show(pages, self.question.coverage)
+        with outputs.opened(self.output, sys.stdout.buffer) as out:
+            return outputs.write(pages, form, out, self.raw)
+
+
+class _Count:
+    """Counts papers as their answers pass by, and shows progress from the second piece on."""
+
+    def __init__(self, tally: Tally, watched: bool, state: State) -> None:
+        self.tally = tally
+        self._watched = watched
+        self._state = state
+
+    def pages(self, answered: Iterator[Answered[Any]]) -> Iterator[Any]:
+        """The forms of the answers; each is asked for when the one before is written."""
+        progress = None
+        for part in answered:
+            yield from part.forms
+            if self._watched and self.tally.read:
+                progress = progress or self._begun()
+                progress.advance(part.tally.read)
+            self.tally += part.tally
+        if progress:
+            progress.end()
+
+    def _begun(self) -> Any:
+        progress = console.progress(self._state)
+        progress.begin("classifying")
+        progress.advance(self.tally.read)
+        return progress

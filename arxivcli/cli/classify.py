@@ -1,0 +1,100 @@
+"""`arxivcli classify`: anything with titles in, categories out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+
+import typer
+
+from arxivcli.cli import console, prompt
+from arxivcli.cli.options import State, state
+from arxivcli.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from arxivcli.steps.classification import Piece, Tally
+
+_WHAT = (
+    "JSON, JSON lines, CSV, TSV, parquet, or titles line by line (.txt); also packed as .gz, .zst, .zip; - is stdin."
+)
+
+
+def classify(
+    context: typer.Context,
+    files: Annotated[list[str] | None, typer.Argument(metavar="[FILE|-]...", help=_WHAT, show_default=False)] = None,
+    model: Annotated[str, typer.Option("--model", "-m", help="Name or folder of a model.")] = "builtin",
+    top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many categories an answer names.")] = 3,
+    coverage: Annotated[
+        float | None, typer.Option(help="Also answer with a set that holds the truth this often, say 0.9.")
+    ] = None,
+    format: Annotated[  # noqa: A002
+        Literal["auto", "table", "json", "jsonl", "csv", "tsv"],
+        typer.Option("--format", "-f", help="auto: a table at a terminal, else what fits the input."),
+    ] = "auto",
+    source_format: Annotated[
+        str | None, typer.Option("--from", metavar="FORMAT", help="Format of the input; detected when not given.")
+    ] = None,
+    title_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column or key of the titles.")] = None,
+    abstract_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column or key of the abstracts.")] = None,
+    id_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column or key of the ids.")] = None,
+    title: Annotated[str | None, typer.Option(help="The title of one paper, instead of a file.")] = None,
+    abstract: Annotated[str | None, typer.Option(help="The abstract of one paper, instead of a file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file; it is whole or not there.")
+    ] = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Exit with 0 although papers have no answer.")
+    ] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Table cells as they are, even if they act as formulas.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes for large inputs.", show_default="all cores")
+    ] = None,
+) -> None:
+    """Name the arXiv categories of papers: one or millions, from files, a pipe, or typed in."""
+    from arxivcli import parallel
+    from arxivcli.cli.answering import Job
+    from arxivcli.models import shelf
+    from arxivcli.sources.fields import Columns
+    from arxivcli.steps import classification
+
+    typed = title is not None or abstract is not None
+    _refuse_contradictions(files or [], typed, output, format)
+    columns = Columns(title_column, abstract_column, id_column)
+    question = classification.Question(top, coverage)
+    job = Job(shelf.load(model), question, columns, format, output, raw, workers or parallel.cores(), state(context))
+    classification.check(job.model, question)
+    if typed:
+        found: Iterable[Piece] = [classification.typed(title or "", abstract or "")]
+    elif not files and sys.stdin.isatty():
+        return prompt.converse(lambda *paper: job.run([classification.typed(*paper)]), quiet=state(context).quiet)
+    else:
+        found = classification.pieces(_opened(files or ["-"]), source_format, columns)
+    return _account(job.run(found), keep_going, state(context))
+
+
+def _refuse_contradictions(files: list[str], typed: bool, output: Path | None, format: str) -> None:  # noqa: A002
+    if files and typed:
+        raise UsageError("--title and --abstract are for one paper, not for files", "leave out one or the other")
+    if output is None:
+        return
+    if format == "table":
+        raise UsageError("--format table is for the eye", "choose json, jsonl, csv or tsv for --output")
+    if not files and not typed and sys.stdin.isatty():
+        raise UsageError("there is nothing to write to --output", "name a file of papers, or give --title")
+    if output.exists() and any(Path(name).exists() and output.samefile(name) for name in files):
+        raise UsageError(f"{output} is the input", "choose another --output")
+
+
+def _opened(names: list[str]) -> list[Path | BinaryIO]:
+    return [sys.stdin.buffer if name == "-" else Path(name) for name in names]
+
+
+def _account(tally: Tally, keep_going: bool, state: State) -> None:
+    """Say which papers have no answer. Raises InputError for them unless told to keep going."""
+    if tally.failed and not keep_going:
+        raise InputError(str(tally), "the answers say which; --keep-going exits with 0")
+    if tally.failed and not state.quiet:
+        console.write_line(f"note: {tally}")

@@ -1,0 +1,57 @@
+"""A stream of lines cut into pieces of whole lines, so that several processes can each read one."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+
+from arxivcli.sources.files import read_span
+from arxivcli.sources.lines import LINE_CAP, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arxivcli.sources.fields import Columns
+    from arxivcli.sources.readings import Reading
+    from arxivcli.sources.streams import Stream
+
+_CHUNK = 2 << 20
+_FIRST_CHUNK = 256 << 10
+"""The first piece is small: a short file needs no second process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Whole lines of a JSON-lines stream; `first` is the number of the first one, counted from 1."""
+
+    content: bytes
+    first: int
+    source: str
+    format: str = "jsonl"
+
+    def readings(self, columns: Columns, batch_size: int) -> Iterator[Reading]:
+        """The records in the lines, at most `batch_size` at once."""
+        span = Span(io.BytesIO(self.content), 0, len(self.content))
+        for reading in read_span(span, self.source, columns, first=False, batch_size=batch_size):
+            yield replace(reading, lines=pc.add(reading.lines, self.first - 1))
+
+
+def blocks(stream: Stream) -> Iterator[Block]:
+    """A stream of JSON lines in pieces of about 2 MiB. Of a line beyond LINE_CAP only so much is kept as shows that."""
+    stream.drop_bom()
+    first, held, size = 1, bytearray(), _FIRST_CHUNK
+    while chunk := stream.read(size):
+        size = _CHUNK
+        cut = chunk.rfind(b"\n") + 1
+        if cut:
+            held += chunk[:cut]
+            yield Block(bytes(held), first, stream.name)
+            first += held.count(b"\n")
+            held = bytearray(chunk[cut:])
+        elif len(held) <= LINE_CAP:
+            held += chunk
+    if held:
+        yield Block(bytes(held), first, stream.name)

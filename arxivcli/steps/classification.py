@@ -1,0 +1,229 @@
+"""Classification: papers in, calibrated categories out, in their order, at any size."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from arxivcli import calibration, parallel, text
+from arxivcli.errors import InputError
+from arxivcli.papers import PREDICTIONS, one_paper
+from arxivcli.sources import files
+from arxivcli.sources.blocks import Block, blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from arxivcli.models.shelf import Model
+
+BATCH = 1024
+"""Papers scored at once: large enough for the vectorised roads, small enough for the processor's caches."""
+
+_NOTHING_TO_READ = "\n"
+"""What `text.model_input` makes of a paper without title and abstract."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of each paper: how many labels, and a set that holds the truth with probability `coverage`."""
+
+    top: int = 3
+    coverage: float | None = None
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many papers were read, and for each reason how many have no answer and where the first of them stands."""
+
+    read: int = 0
+    failures: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> int:
+        """Papers without an answer."""
+        return sum(count for count, _ in self.failures.values())
+
+    def __add__(self, later: Tally) -> Tally:
+        failures = dict(self.failures)
+        for reason, (count, where) in later.failures.items():
+            before, first = failures.get(reason, (0, where))
+            failures[reason] = (before + count, first)
+        return Tally(self.read + later.read, failures)
+
+    def __str__(self) -> str:
+        reasons = (f"{reason} ({count:,}, first at {where})" for reason, (count, where) in self.failures.items())
+        return f"{self.failed:,} of {self.read:,} papers have no answer: {', '.join(reasons)}"
+
+
+Piece = Block | files.Reading
+"""What is answered at once: whole lines still to be read, or papers."""
+
+Form = TypeVar("Form")
+Form_co = TypeVar("Form_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Answered(Generic[Form]):
+    """The answers to a piece in the form that was asked for."""
+
+    forms: list[Form]
+    tally: Tally
+
+
+class Shape(Protocol[Form_co]):
+    """Gives the answers to one reading the form somebody wants."""
+
+    def __call__(self, reading: files.Reading, predictions: pa.RecordBatch) -> Form_co:
+        """The form."""
+
+
+def answer(
+    model: Model, papers: pa.RecordBatch, question: Question, errors: pa.StringArray | None = None
+) -> pa.RecordBatch:
+    """PREDICTIONS for PAPERS, row by row; rows that have an error already, or no words, have no answer.
+
+    Raises:
+        UsageError: the model has no sets of that coverage.
+    """
+    texts = text.model_input(papers)
+    errors = pa.nulls(len(texts), pa.string()) if errors is None else errors
+    errors = pc.if_else(pc.and_(pc.is_null(errors), pc.equal(texts, _NOTHING_TO_READ)), "no title", errors)
+    logits = model.classifier.scores(texts)
+    errors = pc.if_else(pc.and_(pc.is_null(errors), pa.array(~np.isfinite(logits).all(axis=1))), "no score", errors)
+    fine = pc.is_null(errors).to_numpy(zero_copy_only=False)
+    probs = calibration.probabilities(logits[fine], model.card.calibration.temperature)
+    labels = pa.array(model.card.labels, pa.string())
+    order = best_first(probs, question.top)
+    sizes = np.where(fine, order.shape[1], 0)
+    columns = [
+        papers["id"],
+        _lists(sizes, labels.take(pa.array(order.ravel()))),
+        _lists(sizes, pa.array(np.take_along_axis(probs, order, axis=1).ravel(), pa.float32())),
+        _sets(model, probs, question.coverage, fine, labels),
+        errors,
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=PREDICTIONS)
+
+
+def best_first(probs: NDArray[np.float32], top: int) -> NDArray[np.int64]:
+    """Indices of the `top` largest of each row, largest first, of equal ones the first: (n, min(top, L))."""
+    count = min(top, probs.shape[1])
+    if count == probs.shape[1]:
+        return np.argsort(-probs, axis=1, kind="stable")
+    # The last place is decided by value, so of equal values beyond it any could be in; they differ in nothing but name.
+    few = np.sort(np.argpartition(-probs, count, axis=1)[:, :count], axis=1)
+    order = np.argsort(-np.take_along_axis(probs, few, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(few, order, axis=1)
+
+
+def _lists(sizes: NDArray[np.int64], flat: pa.Array, mask: NDArray[np.bool_] | None = None) -> pa.ListArray:
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=None if mask is None else pa.array(mask))
+
+
+def _sets(
+    model: Model, probs: NDArray[np.float32], coverage: float | None, fine: NDArray[np.bool_], labels: pa.StringArray
+) -> pa.ListArray:
+    """The conformal set of each row, best label first; null where there is no answer or no question."""
+    if coverage is None:
+        return pa.nulls(len(fine), PREDICTIONS.field("set").type)
+    inside = calibration.conformal_sets(probs, model.card.calibration, coverage)
+    rows, columns = np.nonzero(inside)
+    order = np.lexsort((columns, -probs[rows, columns], rows))
+    sizes = np.zeros(len(fine), np.int64)
+    sizes[fine] = inside.sum(axis=1)
+    return _lists(sizes, labels.take(pa.array(columns[order])), ~fine)
+
+
+def check(model: Model, question: Question) -> None:
+    """Raises UsageError when the model cannot answer the question, before anything is read."""
+    answer(model, one_paper("A title"), question)
+
+
+def pieces(
+    sources: Sequence[Path | BinaryIO],
+    format: str | None,  # noqa: A002
+    columns: files.Columns,
+) -> Iterator[Piece]:
+    """All that the sources hold, in order. Raises InputError where one cannot be read or is no known format."""
+    for source in sources:
+        with files.opened(source) as stream:
+            found = format or files.detect(stream, columns)
+            if found == "jsonl":
+                yield from blocks(stream)
+            else:
+                yield from files.read_stream(stream, found, columns, BATCH)
+
+
+def typed(title: str, abstract: str) -> files.Reading:
+    """A paper that somebody typed: it has neither id nor line."""
+    return files.Reading(
+        papers=one_paper(title, abstract),
+        errors=pa.nulls(1, pa.string()),
+        lines=pa.nulls(1, pa.int64()),
+        revised=pa.array([0], pa.int64()),
+        source="the command line",
+        format="json",
+    )
+
+
+@dataclass(frozen=True)
+class Work(Generic[Form]):
+    """From a piece to answers in a form; made once and carried to every worker process."""
+
+    model: Model
+    question: Question
+    columns: files.Columns
+    shape: Shape[Form]
+
+    def __call__(self, piece: Piece) -> Answered[Form]:
+        """Read what is still to be read, score, and form."""
+        readings = piece.readings(self.columns, BATCH) if isinstance(piece, Block) else [piece]
+        forms, tally = [], Tally()
+        for reading in readings:
+            papers = _numbered(reading)
+            predictions = answer(self.model, papers, self.question, reading.errors)
+            forms.append(self.shape(replace(reading, papers=papers), predictions))
+            tally += _tally(reading, predictions["error"])
+        return Answered(forms, tally)
+
+
+def _numbered(reading: files.Reading) -> pa.RecordBatch:
+    """The papers, those without an id named by their line."""
+    identifiers = reading.papers["id"]
+    named = pc.if_else(pc.equal(identifiers, ""), reading.lines.cast(pa.string()), identifiers)
+    return reading.papers.set_column(0, "id", named)
+
+
+def _tally(reading: files.Reading, errors: pa.StringArray) -> Tally:
+    if errors.null_count == len(errors):
+        return Tally(len(errors))
+    failed = errors.is_valid()
+    failures: dict[str, tuple[int, str]] = {}
+    for reason, line in zip(errors.filter(failed).to_pylist(), reading.lines.filter(failed).to_pylist(), strict=True):
+        count, where = failures.get(reason, (0, reading.source if line is None else f"{reading.source}:{line}"))
+        failures[reason] = (count + 1, where)
+    return Tally(len(errors), failures)
+
+
+def classify(work: Work[Form], found: Iterable[Piece], workers: int) -> Generator[Answered[Form]]:
+    """Answers to all pieces, in order, by so many processes; a slow reader of them holds the reading back.
+
+    Raises:
+        InputError: there was no paper in any of them.
+    """
+    tally = Tally()
+    with closing(parallel.in_order(work, found, workers)) as answers:
+        for answered in answers:
+            tally += answered.tally
+            yield answered
+    if tally.read == 0:
+        raise InputError("no papers in the input", "give a file with titles, or pipe one in")
