@@ -111,7 +111,7 @@ def test_help_goes_to_stdout(arguments: list[str]) -> None:
 
 
 def test_commands_stand_in_panels_with_one_line_each() -> None:
-    shown = run("--help", COLUMNS="120").stdout
+    shown = run("--help", COLUMNS="80").stdout
     assert "Look after" in shown
     panels = re.split("╭", shown)[2:]
     for panel in panels:

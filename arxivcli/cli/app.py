@@ -19,7 +19,7 @@ from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from arxivcli import __version__
-from arxivcli.cli import classify, console, models
+from arxivcli.cli import classify, console, evaluate, models, train
 from arxivcli.cli.options import State, hoisted
 from arxivcli.errors import ArxivcliError, StoppedError, StorageError, UsageError
 
@@ -39,7 +39,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": HELP},
 )
-app.command("classify", rich_help_panel=USE)(classify.classify)
+app.command("train", rich_help_panel=LEARN, short_help="Train a model on a corpus folder.")(train.train)
+app.command("eval", rich_help_panel=LEARN, short_help="Measure a model on papers it has not seen.")(evaluate.evaluate)
+app.command("classify", rich_help_panel=USE, short_help="Name the arXiv categories of papers.")(classify.classify)
 app.add_typer(models.app, name="models", rich_help_panel=LOOK_AFTER)
 
 
