@@ -28,9 +28,9 @@ REASONS = (
 """Why a paper is left out; the index of the first reason that holds is its verdict, 0 is none."""
 
 STUB = 30
-"""Characters: a shorter abstract (`TBA`, `see the paper`) says nothing. An empty one is fine: titles are papers too."""
+"""Bytes: a shorter abstract (`TBA`, `see the paper`) says nothing. An empty one is fine: titles are papers too."""
 
-_NOTICE = 400  # characters: a real abstract that mentions something withdrawn is longer
+_NOTICE = 400  # bytes: a real abstract that mentions something withdrawn is longer
 _BEGINS_WITHDRAWN = (
     r"(?i)^\W{0,3}(admin note: *)?(this |the )?(paper|article|manuscript|submission)? ?(has been |is |was )?withdrawn\b"
 )
@@ -41,9 +41,9 @@ _SAYS_WITHDRAWN = (
 
 
 def verdicts(papers: pa.RecordBatch, level: Level, labels: tuple[str, ...]) -> NDArray[np.int8]:
-    """For each of n papers, texts cleaned and categories folded to `level`, the index in REASONS of why it is left out."""
-    length = _numpy(pc.utf8_length(papers["abstract"]))
-    untitled = _numpy(pc.equal(pc.utf8_length(papers["title"]), 0))
+    """For each of n papers (texts cleaned, categories folded to `level`) the index in REASONS of why it is left out."""
+    length = _numpy(pc.binary_length(papers["abstract"]))
+    untitled = _numpy(pc.equal(pc.binary_length(papers["title"]), 0))
     uncategorised = _numpy(pc.equal(pc.list_value_length(papers["categories"]), 0))
     known = label_indices(papers["categories"], taxonomy.labels(level)) >= 0
     asked = label_indices(papers["categories"], labels) >= 0
@@ -59,7 +59,7 @@ def verdicts(papers: pa.RecordBatch, level: Level, labels: tuple[str, ...]) -> N
 
 
 def _withdrawn(abstracts: pa.StringArray, length: NDArray[np.int32]) -> NDArray[np.bool_]:
-    found = _numpy(pc.match_substring(abstracts, "ithdrawn"))
+    found = _numpy(pc.match_substring_regex(abstracts, "ithdrawn"))  # as a plain substring it takes twice as long
     some = found.nonzero()[0]
     mentions = abstracts.take(pa.array(some))
     begins = _numpy(pc.match_substring_regex(mentions, _BEGINS_WITHDRAWN))

@@ -23,6 +23,7 @@ NO_MONTH = -1
 """Month of a paper whose date nobody knows."""
 
 _SHORT = 40
+_BEGINNING = 600
 _LOWER = bytes(range(256)).lower()
 _NO_LETTERS = bytes(byte for byte in range(128) if not chr(byte).isalnum())
 _NEW_ID = re.compile(r"(\d\d)(\d\d)\.\d{4,5}")
@@ -36,14 +37,14 @@ def id_keys(identifiers: pa.StringArray) -> NDArray[np.uint64]:
 
 
 def group_keys(titles: pa.StringArray, abstracts: pa.StringArray) -> NDArray[np.uint64]:
-    """A 64-bit hash of what each of n papers says: letters and digits of its abstract, case aside.
+    """A 64-bit hash of what each of n papers says: letters and digits of the abstract's first 600 bytes, case aside.
 
-    Papers that share an abstract share a group, under whatever id. An abstract too short to tell papers apart is taken
-    together with the title.
+    Papers that share an abstract, or all but its end, share a group, under whatever id. An abstract too short to tell
+    papers apart is taken together with the title.
     """
     digests = []
     for title, abstract in zip(_raw(titles), _raw(abstracts), strict=True):
-        said = abstract.translate(_LOWER, _NO_LETTERS)
+        said = abstract[:_BEGINNING].translate(_LOWER, _NO_LETTERS)
         if len(said) < _SHORT:
             said = title.translate(_LOWER, _NO_LETTERS) + b"\n" + said
         digests.append(_digest(said))

@@ -19,7 +19,7 @@ from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from arxivcli import __version__
-from arxivcli.cli import classify, console, evaluate, models, train
+from arxivcli.cli import classify, console, evaluate, models, preprocess, train
 from arxivcli.cli.options import State, hoisted
 from arxivcli.errors import ArxivcliError, StoppedError, StorageError, UsageError
 
@@ -38,6 +38,9 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": HELP},
+)
+app.command("preprocess", rich_help_panel=GET, short_help="Make a corpus folder from files of papers.")(
+    preprocess.preprocess
 )
 app.command("train", rich_help_panel=LEARN, short_help="Train a model on a corpus folder.")(train.train)
 app.command("eval", rich_help_panel=LEARN, short_help="Measure a model on papers it has not seen.")(evaluate.evaluate)

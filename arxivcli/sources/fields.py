@@ -213,7 +213,7 @@ def _version_date(versions: object, which: int) -> object:
 def moment(value: object) -> int | None:
     """Seconds since 1970 of an RFC 2822 or ISO 8601 date, a month, or a date of a table; None when it is none."""
     if isinstance(value, str):
-        return _from_text(value)
+        return _from_text(value) if len(value) > len("2007-04-02") else _from_day(value)
     if isinstance(value, datetime):
         return int(value.replace(tzinfo=value.tzinfo or UTC).timestamp())
     if isinstance(value, date):
@@ -227,6 +227,12 @@ def _from_text(value: str) -> int | None:
     else:
         day, clock = _iso_day(value[:10]), value[11:19]
     return _any_rfc(value) if day is None else day * _DAY + _seconds(clock)
+
+
+@lru_cache(maxsize=1 << 16)
+def _from_day(value: str) -> int | None:
+    day = _iso_day(value)
+    return None if day is None else day * _DAY
 
 
 @lru_cache(maxsize=1 << 17)

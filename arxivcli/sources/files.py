@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -10,7 +9,7 @@ import orjson
 
 from arxivcli.errors import InputError, UsageError
 from arxivcli.sources.fields import Columns
-from arxivcli.sources.lines import json_elements, line_blocks
+from arxivcli.sources.lines import Span, json_elements, line_blocks
 from arxivcli.sources.readings import PaperRows, Reading
 from arxivcli.sources.streams import Stream, opened
 from arxivcli.sources.tables import looks_like_table, read_csv, read_parquet
@@ -18,7 +17,7 @@ from arxivcli.sources.tables import looks_like_table, read_csv, read_parquet
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FORMATS", "Columns", "Reading", "detect", "opened", "read", "read_block", "read_stream"]
+__all__ = ["FORMATS", "Columns", "Reading", "detect", "opened", "read", "read_span", "read_stream"]
 
 FORMATS = ("json", "jsonl", "csv", "tsv", "parquet", "txt")
 """What `--from` takes; `txt` is one title per line."""
@@ -62,9 +61,12 @@ def read_stream(stream: Stream, format: str, columns: Columns, batch_size: int) 
     return _read_records(stream, format, columns, batch_size)
 
 
-def read_block(block: bytes, columns: Columns, source: str, batch_size: int = 4096) -> Iterator[Reading]:
-    """Readings of a piece of a JSON-lines file; its lines are counted from 1."""
-    return _read_records(Stream(source, io.BytesIO(block)), "jsonl", columns, batch_size)
+def read_span(span: Span, source: str, columns: Columns, first: bool, batch_size: int = 4096) -> Iterator[Reading]:
+    """Readings of a piece of a JSON-lines file, the `first` one or another; its lines are counted from 1."""
+    stream = Stream(source, span)
+    if first:
+        stream.drop_bom()
+    return _read_records(stream, "jsonl", columns, batch_size)
 
 
 def _read_records(stream: Stream, format: str, columns: Columns, batch_size: int) -> Iterator[Reading]:  # noqa: A002

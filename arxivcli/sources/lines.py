@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import IO, TYPE_CHECKING
 
 from arxivcli.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Read = Callable[[int], bytes]
 """At most so many of the next bytes; empty at the end."""
@@ -13,11 +17,11 @@ Read = Callable[[int], bytes]
 LINE_CAP = 16 << 20
 """No line of metadata is longer; a longer one is counted, not kept."""
 
-_CHUNK = 1 << 20
+_CHUNK = 256 << 10
 
 
 def line_blocks(read: Read) -> Iterator[list[bytes | None]]:
-    """The lines of a stream in blocks of about a MiB, cut at \\n alone; None for a line longer than LINE_CAP."""
+    """The lines of a stream in blocks of about 256 KiB, cut at \\n alone; None for a line longer than LINE_CAP."""
     pieces: list[bytes] = []
     held = 0
     while chunk := read(_CHUNK):
@@ -34,6 +38,40 @@ def line_blocks(read: Read) -> Iterator[list[bytes | None]]:
             yield [whole, *lines[:-1]]
     if held:
         yield [b"".join(pieces) if held <= LINE_CAP else None]
+
+
+class Span:
+    """The bytes of a file from `start` to `stop`, as a file; counts the lines it hands out."""
+
+    def __init__(self, file: IO[bytes], start: int, stop: int) -> None:
+        file.seek(start)
+        self._file = file
+        self._left = stop - start
+        self.lines = 0
+
+    def read(self, size: int) -> bytes:
+        """At most `size` of the next bytes, empty at the end of the span."""
+        some = self._file.read(min(size, self._left))
+        self._left -= len(some)
+        self.lines += some.count(b"\n")
+        return some
+
+
+def cuts(path: Path, size: int) -> Iterator[tuple[int, int]]:
+    """Spans of about `size` bytes that together are the file; each ends behind a newline or at the end."""
+    with path.open("rb") as file:
+        start, end = 0, path.stat().st_size
+        while start < end:
+            file.seek(start + size)
+            while chunk := file.read(_CHUNK):
+                newline = chunk.find(b"\n")
+                if newline >= 0:
+                    stop = file.tell() - len(chunk) + newline + 1
+                    break
+            else:
+                stop = end
+            yield start, stop
+            start = stop
 
 
 # A whole string, a quote whose string is not all here yet, or what opens, closes and separates.

@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
 import pyarrow as pa
 
@@ -30,10 +30,17 @@ _MOST_EXPANSION = 100
 _EXPANSION_COUNTS_FROM = 256 << 20
 
 
+class Readable(Protocol):
+    """All that is asked of a file: its next bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes, empty at the end."""
+
+
 class Stream:
     """Bytes to read in order, whose first ones can be looked at beforehand."""
 
-    def __init__(self, name: str, file: IO[bytes], packed: _Counted | None = None) -> None:
+    def __init__(self, name: str, file: Readable, packed: _Counted | None = None) -> None:
         self.name = name
         self._file = file
         self._packed = packed
@@ -74,12 +81,12 @@ class Stream:
 class _Counted:
     """A file that knows how many bytes were taken from it."""
 
-    def __init__(self, file: IO[bytes] | Stream) -> None:
+    def __init__(self, file: Readable) -> None:
         self._file = file
         self.count = 0
         self.closed = False
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int) -> bytes:
         some = self._file.read(size)
         self.count += len(some)
         return some

@@ -1,0 +1,1 @@
+"""One verb over whole folders each; steps never call each other."""

@@ -1,0 +1,99 @@
+"""Worker processes that leave nothing behind: they end with their parent; what one left undone is done again."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import pyarrow as pa
+
+from arxivcli.errors import ArxivcliError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def run(work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:
+    """The results in the order in which they come; one worker works in this very process.
+
+    Tasks are taken from their iterator only when there is room for them. Work that is done twice must do no harm.
+
+    Raises:
+        ArxivcliError: A worker died twice over one task (exit code 1), or what the work itself raised.
+    """
+    if workers == 1:
+        yield from map(work, tasks)
+        return
+    waiting: dict[Future[Result], Task] = {}
+    with _pool(workers) as pool:
+        try:
+            for task in tasks:
+                waiting[pool.submit(work, task)] = task
+                if len(waiting) > workers:
+                    yield from _finished(waiting)
+            while waiting:
+                yield from _finished(waiting)
+            return
+        except BrokenProcessPool:
+            lost = [*waiting.values()]
+    # The pool is gone with all it was given, perhaps with a task that was not noted yet: `tasks` resumes behind it.
+    for task in lost:
+        yield _alone(work, task)
+    yield from run(work, tasks, workers)
+
+
+def _finished(waiting: dict[Future[Result], Task]) -> Iterator[Result]:
+    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+    for future in done:
+        result = future.result()
+        del waiting[future]
+        yield result
+
+
+def _alone(work: Callable[[Task], Result], task: Task) -> Result:
+    """One task again, in a process that has the machine to itself."""
+    with _pool(1) as pool:
+        try:
+            return pool.submit(work, task).result()
+        except BrokenProcessPool as error:
+            raise ArxivcliError(
+                f"a worker process died twice over {task}", "was memory short? try --workers 1, or report this as a bug"
+            ) from error
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """A pool whose workers are gone when it is left, finished or not."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+    try:
+        yield pool
+        pool.shutdown()
+    finally:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """In a worker: the parent alone answers signals, and nobody outlives it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
