@@ -66,7 +66,8 @@ def clean(texts: pa.StringArray) -> pa.StringArray:
 def clean_one(text: str) -> str:
     """`clean` for one string: the definition that the vectorised road agrees with."""
     while True:
-        once = unicodedata.normalize("NFC", _CONTROL.sub(" ", _INVISIBLE.sub("", text)))
+        once = text if text.isprintable() else _CONTROL.sub(" ", _INVISIBLE.sub("", text))
+        once = unicodedata.normalize("NFC", once)
         once = _ACCENT.sub(_accented, _BRACED_ACCENT.sub(r"\1", once))
         once = _LIGATURE.sub(lambda m: _LIGATURES[m[1] or m[2]], once)
         once = " ".join(unicodedata.normalize("NFC", once).split())
