@@ -15,6 +15,12 @@ Every message is one sentence with what and where; `hint` says what to do.
 
 from __future__ import annotations
 
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class ArxivcliError(Exception):
     """Anything this program can say in one line: what happened; where; what to do."""
@@ -90,3 +96,13 @@ class StoppedError(ArxivcliError):
 
     def __reduce__(self) -> tuple[type[ArxivcliError], tuple[str, str, int]]:  # type: ignore[override]
         return type(self), (self.what, self.hint, self.signal_number)
+
+
+def unknown(what: str, name: str, known: Iterable[str], hint: str = "") -> UsageError:
+    """The error for a name nobody knows; it names the nearest known one, else `hint`, else those there are."""
+    names = list(known)
+    spellings = {candidate.lower(): candidate for candidate in names}
+    near = difflib.get_close_matches(name.lower(), spellings, n=1)
+    if near:
+        hint = f"did you mean {spellings[near[0]]}?"
+    return UsageError(f"there is no {what} {name}", hint or f"choose among {', '.join(names)}")

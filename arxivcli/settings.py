@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from arxivcli.errors import UsageError
+from arxivcli.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +35,7 @@ def resolve(schema: type[S], preset: dict[str, Any], config: Path | None = None,
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise UsageError(*_told(error, schema)) from error
+        raise _told(error, schema) from error
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -56,15 +55,13 @@ def _parsed(value: str) -> Any:
         return value
 
 
-def _told(error: ValidationError, schema: type[BaseModel]) -> tuple[str, str]:
+def _told(error: ValidationError, schema: type[BaseModel]) -> UsageError:
     """The first thing wrong, and what to do."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, schema.model_fields, n=1)
-        known = ", ".join(sorted(schema.model_fields))
-        return f"there is no setting {key}", f"did you mean {near[0]}?" if near else f"choose among {known}"
-    return f"setting {key} = {first['input']!r}: {first['msg'].lower()}", "correct it and run again"
+        return unknown("setting", key, sorted(schema.model_fields))
+    return UsageError(f"setting {key} = {first['input']!r}: {first['msg'].lower()}", "correct it and run again")
 
 
 def to_toml(settings: BaseModel) -> str:

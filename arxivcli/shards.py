@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from arxivcli import storage
-from arxivcli.errors import FolderError, UsageError
+from arxivcli.errors import FolderError, unknown
 from arxivcli.papers import PAPERS
 from arxivcli.splits import SPLITS
 
@@ -187,7 +187,7 @@ class Shards:
 
     def _split(self, name: str) -> Split:
         if name not in self.manifest.splits:
-            raise UsageError(f"there is no split {name}", f"choose one of {', '.join(SPLITS)}")
+            raise unknown("split", name, SPLITS)
         return self.manifest.splits[name]
 
 

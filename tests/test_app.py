@@ -368,13 +368,16 @@ def test_all_ids_arxiv_ever_used() -> None:
     assert run("models", "labels", "--all", "--level", "group").returncode == 2
 
 
-def test_unknown_names_hint_at_the_nearest() -> None:
-    names = ["cs.LG", "cs.CL", "math.NT"]
-    assert options.one_of("cs.LG", names, "category") == "cs.LG"
-    with pytest.raises(errors.UsageError, match=r"no category is called 'CS.lg'; did you mean cs.LG\?"):
-        options.one_of("CS.lg", names, "category")
-    with pytest.raises(errors.UsageError, match=r"choose one of cs\.LG, cs\.CL, math\.NT"):
-        options.one_of("zzzzzz", names, "category")
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("CS.lg", "there is no category CS.lg; did you mean cs.LG?"),
+        ("math.NY", "there is no category math.NY; did you mean math.NT?"),
+        ("zzzzzz", "there is no category zzzzzz; choose among cs.LG, cs.CL, math.NT"),
+    ],
+)
+def test_unknown_names_hint_at_the_nearest(name: str, says: str) -> None:
+    assert str(errors.unknown("category", name, ["cs.LG", "cs.CL", "math.NT"])) == says
 
 
 @given(st.text())

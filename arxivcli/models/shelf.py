@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arxivcli.errors import FolderError, UsageError
+from arxivcli.errors import FolderError, unknown
 from arxivcli.models import card as cards
 
 if TYPE_CHECKING:
@@ -42,10 +41,7 @@ def folder(name: str) -> Path:
     path = Path(name)
     if path.exists():
         return path
-    known = names()
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"name a model folder, or one of: {', '.join(known)}"
-    raise UsageError(f"there is no model {name}", hint)
+    raise unknown("model", name, names(), f"name a model folder, or one of: {', '.join(names())}")
 
 
 def load(name: str, device: str = "cpu") -> Model:
@@ -71,9 +67,7 @@ def preset(name: str) -> dict[str, Any]:
     from arxivcli.settings import read_toml
 
     if name not in presets():
-        near = difflib.get_close_matches(name, presets(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"choose among: {', '.join(presets())}"
-        raise UsageError(f"there is no preset {name}", hint)
+        raise unknown("preset", name, presets())
     return read_toml(Path(str(_PRESETS / f"{name}.toml")))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from arxivcli import calibration, metrics, splits, taxonomy, text
-from arxivcli.errors import FolderError, InputError, UsageError
+from arxivcli.errors import FolderError, InputError, unknown
 from arxivcli.shards import Shards
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def evaluate(model: Model, corpus: Path, split: str, weights: Weights, progress:
 
 def _check(model: Model, shards: Shards, corpus: Path, split: str) -> None:
     if split not in shards.splits:
-        raise UsageError(f"there is no split {split}", f"choose among: {', '.join(shards.splits)}")
+        raise unknown("split", split, shards.splits)
     if shards.rows(split) == 0:
         raise InputError(f"the {split} split of {corpus} is empty", "choose another with --split")
     if model.card.level != shards.level:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from arxivcli import splits, taxonomy, text
-from arxivcli.errors import UsageError
+from arxivcli.errors import UsageError, unknown
 from arxivcli.sources.fields import Columns
 
 if TYPE_CHECKING:
@@ -89,5 +89,5 @@ def _canonical(labels: tuple[str, ...], level: Level) -> tuple[str, ...]:
     found = {label if label in known else taxonomy.parent(label, level) for label in labels}
     for label in labels:
         if label not in known and taxonomy.parent(label, level) is None:
-            raise UsageError(f"--labels {label}: no such {level}", "arxivcli models labels lists them")
+            raise unknown(level, label, known, "arxivcli models labels lists them")
     return tuple(sorted(label for label in found if label))
