@@ -23,7 +23,7 @@ NO_MONTH = -1
 """Month of a paper whose date nobody knows."""
 
 _SHORT = 40
-_BEGINNING = 600
+_BEGINNING = 300
 _LOWER = bytes(range(256)).lower()
 _NO_LETTERS = bytes(byte for byte in range(128) if not chr(byte).isalnum())
 _NEW_ID = re.compile(r"(\d\d)(\d\d)\.\d{4,5}")
@@ -37,10 +37,11 @@ def id_keys(identifiers: pa.StringArray) -> NDArray[np.uint64]:
 
 
 def group_keys(titles: pa.StringArray, abstracts: pa.StringArray) -> NDArray[np.uint64]:
-    """A 64-bit hash of what each of n papers says: letters and digits of the abstract's first 600 bytes, case aside.
+    """A 64-bit hash of what each of n papers says: letters and digits of the abstract's first 300 bytes, case aside.
 
-    Papers that share an abstract, or all but its end, share a group, under whatever id. An abstract too short to tell
-    papers apart is taken together with the title.
+    Papers whose abstracts begin alike share a group, under whatever id: reworked versions, translations, parts of a
+    series. (Of 545,000 real papers 394 go with an earlier one; by whole abstracts it would be 159.) An abstract too
+    short to tell papers apart is taken together with the title.
     """
     digests = []
     for title, abstract in zip(_raw(titles), _raw(abstracts), strict=True):

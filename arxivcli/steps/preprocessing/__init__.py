@@ -35,6 +35,7 @@ __all__ = ["BadRecord", "Recipe", "Report", "numbers", "preprocess"]
 
 MAX_BAD = 0.001
 _SHOWN = 5
+_WORTH_A_WORKER = 4  # shards: for fewer, starting a process takes longer
 
 
 @dataclass(frozen=True)
@@ -200,8 +201,11 @@ def _shelved(
 ) -> list[Shard]:
     jobs = shelving.jobs([piece for _, piece in pieces], stays)
     progress.begin("writing", len(jobs), "shards")
-    made = []
-    for shard in crew.run(shelving.Shelving(staging.folder, staging.corpus), jobs, min(workers, len(jobs) // 4 + 1)):
+    shelve = shelving.Shelving(staging.folder, staging.corpus)
+    rewritten = [job for job in jobs if not job.whole]
+    made = [shelve(job) for job in jobs if job.whole]
+    progress.advance(len(made))
+    for shard in crew.run(shelve, rewritten, min(workers, len(rewritten) // _WORTH_A_WORKER + 1)):
         made.append(shard)
         progress.advance(1)
     progress.end()

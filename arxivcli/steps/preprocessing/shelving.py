@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from arxivcli.shards import Shard
     from arxivcli.steps.preprocessing.cleaning import Piece
 
-ENOUGH = 20_000
+ENOUGH = 3_000
 """Papers that make a shard of their own; fewer are joined with the following ones."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A staged shard and which of its papers stay (None: all)."""
+    """A staged shard and which of its papers stay (None: all of them)."""
 
     staged: Shard
     stays: NDArray[np.bool_] | None
@@ -39,6 +39,11 @@ class Job:
 
     file: str
     parts: tuple[Part, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a staged shard as it is."""
+        return len(self.parts) == 1 and self.parts[0].stays is None
 
     def __str__(self) -> str:
         return self.file
@@ -78,8 +83,7 @@ class Shelving:
         """Make one shard, or find it made by an earlier run. Raises StorageError."""
         target = self.folder / job.file
         rows = sum(part.rows for part in job.parts)
-        whole = len(job.parts) == 1 and job.parts[0].stays is None
-        if whole:
+        if job.whole:
             _place(self.staging / job.parts[0].staged.file, target)
             return replace(job.parts[0].staged, file=job.file)
         if target.exists():
