@@ -19,7 +19,7 @@ SPLITS = ("train", "validation", "calibration", "test")
 SHARES = (0.80, 0.05, 0.05, 0.10)
 TEST = SPLITS.index("test")
 
-NO_MONTH = -1
+NO_MONTH = -(1 << 31)
 """Month of a paper whose date nobody knows."""
 
 _SHORT = 40
