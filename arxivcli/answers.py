@@ -81,8 +81,12 @@ def table(rows: Iterable[Sequence[str]], delimiter: str = ",", *, raw: bool = Fa
     """The rows as CSV (RFC 4180, but lines end with a newline). Unless `raw`, nothing in them can act: see `safe`."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    writer.writerows(rows if raw else ([safe(cell) for cell in row] for row in rows))
-    return text.getvalue().encode("utf-8", "replace")
+    careful = csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        written = row if raw else [safe(cell) for cell in row]
+        # Python before 3.13 does not quote a carriage return that is not part of the line's end.
+        (careful if any("\r" in cell for cell in written) else writer).writerow(written)
+    return text.getvalue().encode()
 
 
 def safe(cell: str) -> str:

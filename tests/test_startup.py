@@ -48,16 +48,20 @@ def test_the_taxonomy_needs_no_model() -> None:
     assert not imported("models", "labels", "--json") & {"torch", "transformers", "sklearn", "scipy", "pandas", "wandb"}
 
 
-def test_help_costs_at_most_0_3_s_of_cpu() -> None:
+def cpu_seconds(*arguments: str) -> float:
     """user + sys, byte-compiled, best of five: other people's load makes CPU time longer, never shorter."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     program = Path(sys.executable).with_name("arxivcli")
 
     def cost() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([program, "--help"], env=environment, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run([program, *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     cost()  # writes the .pyc files
-    assert min(cost() for _ in range(5)) <= 0.30
+    return min(cost() for _ in range(5))
+
+
+def test_help_costs_at_most_0_3_s_of_cpu() -> None:
+    assert cpu_seconds("--help") <= 0.30

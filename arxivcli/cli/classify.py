@@ -35,7 +35,8 @@ def classify(
         typer.Option("--format", "-f", help="auto: a table at a terminal, else what fits the input."),
     ] = "auto",
     source_format: Annotated[
-        str | None, typer.Option("--from", metavar="FORMAT", help="Format of the input; detected when not given.")
+        Literal["json", "jsonl", "csv", "tsv", "parquet", "txt"] | None,
+        typer.Option("--from", help="Format of the input, when it is not to be detected."),
     ] = None,
     title_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column or key of the titles.")] = None,
     abstract_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column or key of the abstracts.")] = None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from arxivcli.sources.readings import Reading
     from arxivcli.sources.streams import Stream
 
-_CHUNK = 2 << 20
+_CHUNK = 4 << 20
 _FIRST_CHUNK = 256 << 10
 """The first piece is small: a short file needs no second process."""
 
@@ -40,7 +40,7 @@ class Block:
 
 
 def blocks(stream: Stream) -> Iterator[Block]:
-    """A stream of JSON lines in pieces of about 2 MiB. Of a line beyond LINE_CAP only so much is kept as shows that."""
+    """A stream of JSON lines in pieces of about 4 MiB. Of a line beyond LINE_CAP only so much is kept as shows that."""
     stream.drop_bom()
     first, held, size = 1, bytearray(), _FIRST_CHUNK
     while chunk := stream.read(size):
