@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from arxivcli import __version__, calibration, metrics, settings, storage, taxonomy, text
 from arxivcli.errors import InputError, UsageError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     from arxivcli.models.base import Classifier
@@ -60,8 +60,10 @@ def train(
     trainee_class = shelf.trainee(values["kind"])
     chosen = settings.resolve(trainee_class.Settings, values, config, changes)
     shards = Shards.open(corpus)
-    _check(shards)
-    run = _Run(chosen, shards, output)
+    # A label nobody has cannot be learned; answering it by chance would be worse than not knowing it.
+    labels = tuple(label for label in shards.labels if shards.manifest.splits["train"].labels.get(label))
+    _check(shards, labels)
+    run = _Run(chosen, shards, labels, output)
     with storage.owned(output):
         if restart:
             run.clear()
@@ -71,37 +73,45 @@ def train(
         checkpoints = Checkpoints(output / _CHECKPOINTS)
         checkpoints.claim(run.identity)
         progress.note(f"reading {shards.rows('train'):,} papers of {corpus}")
-        training = _labelled(shards, "train")
-        trainee = trainee_class.prepare(chosen, training, _labelled(shards, "validation"))
+        training = _labelled(shards, "train", labels)
+        trainee = trainee_class.prepare(chosen, training, _labelled(shards, "validation", labels))
         fitted = fit(trainee, checkpoints, progress, chosen.patience)
         card = run.save(trainee.classifier(fitted.weights, run.prior_shift(training)), fitted.epochs)
         checkpoints.discard()
     return TrainingReport(output, card, was_there=False)
 
 
-def _check(shards: Shards) -> None:
-    if len(shards.labels) < 2:  # noqa: PLR2004  with one label there is nothing to learn
-        raise InputError("the corpus has fewer than two labels", "preprocess more papers, or with other --labels")
+def _check(shards: Shards, labels: tuple[str, ...]) -> None:
+    if len(labels) < 2:  # noqa: PLR2004  with one label there is nothing to learn
+        raise InputError(
+            f"the training papers have {len(labels)} label, at least two are needed",
+            "preprocess more papers, or with other --labels",
+        )
     for split in ("train", "validation"):
         if shards.rows(split) == 0:
             raise InputError(f"the {split} split of the corpus is empty", "preprocess more papers, or other --shares")
 
 
-def _labelled(shards: Shards, split: str) -> LabelledTexts:
+def _labelled(shards: Shards, split: str, labels: tuple[str, ...]) -> LabelledTexts:
+    """The papers of a split whose primary is one of the labels."""
+
     def texts() -> Iterator[pa.StringArray]:
         for batch in shards.batches(split):
-            yield text.model_input(batch)
+            primaries = metrics.label_indices(batch["categories"], labels)[0]
+            yield text.model_input(batch).filter(pa.array(primaries != metrics.NOT_LISTED))
 
-    primaries = [metrics.label_indices(b["categories"], shards.labels)[0] for b in shards.batches(split)]
-    return LabelledTexts(texts, np.concatenate([np.empty(0, np.int64), *primaries]), shards.labels)
+    found = [metrics.label_indices(b["categories"], labels)[0] for b in shards.batches(split, columns=["categories"])]
+    truth = np.concatenate([np.empty(0, np.int64), *found])
+    return LabelledTexts(texts, truth[truth != metrics.NOT_LISTED], labels)
 
 
 class _Run:
     """One training: what tells it from others, and how its folder is kept."""
 
-    def __init__(self, chosen: Any, shards: Shards, output: Path) -> None:
+    def __init__(self, chosen: Any, shards: Shards, labels: tuple[str, ...], output: Path) -> None:
         self._chosen = chosen
         self._shards = shards
+        self._labels = labels
         self._output = output
         self.identity = {
             "settings": chosen.model_dump(),
@@ -132,8 +142,8 @@ class _Run:
     def _weights(self, truth: NDArray[np.int64]) -> NDArray[np.float64]:
         """What a paper of each label counts, (L,): 1, or what brings papers into arXiv's mix."""
         if self._chosen.prior == "corpus":
-            return np.ones(len(self._shards.labels))
-        return metrics.importance(truth, self._shards.labels, taxonomy.papers_per_label(self._shards.level))
+            return np.ones(len(self._labels))
+        return metrics.importance(truth, self._labels, taxonomy.papers_per_label(self._shards.level))
 
     def prior_shift(self, training: LabelledTexts) -> NDArray[np.float32]:
         """What takes logits from the corpus's mix of labels to the wanted one: log of the ratio of shares, (L,)."""
@@ -164,7 +174,7 @@ class _Run:
             return cards.write(self._output, card)
 
     def _calibrated(self, classifier: Classifier) -> tuple[calibration.Calibration, dict[str, float]]:
-        held_out = _labelled(self._shards, "calibration")
+        held_out = _labelled(self._shards, "calibration", self._labels)
         none = np.empty((0, len(classifier.labels)), np.float32)
         logits = np.concatenate([none, *(classifier.scores(batch) for batch in held_out.texts())])
         weights = self._weights(held_out.truth)[held_out.truth]

@@ -85,7 +85,8 @@ What `arxivcli classify` answers with when no other model is named. It puts a pa
 - Kind: `fast` (supervised bag of words and word pairs, int8), {card.settings["dimension"]} dimensions; settings in
   `settings.toml`.
 - Trained on {papers["train"]:,} real arXiv papers, 1986 to June 2026 (descriptive metadata, CC0), at most 2,000 a
-  category before 2020 and 15,000 from then on: 2020-2024 is mostly computer science and mathematics, 2025-2026 is broad.
+  category before 2020 and 15,000 from then on: 2020-2024 is mostly computer science and mathematics, 2025-2026 is
+  broad.
 - Its probabilities are for arXiv as it is: logits are shifted from the training papers' mix of categories to arXiv's
   own (estimated numbers of papers by primary category, September 2025).
 - Calibrated on {papers["calibration"]:,} other papers in arXiv's mix: temperature {card.calibration.temperature:.3f},

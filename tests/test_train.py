@@ -1,0 +1,316 @@
+"""From a corpus to a model: it learns, can be cut at any point, is the same every time, and eval tells the truth."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from arxivcli import calibration, text
+from arxivcli.errors import FolderError, InputError, TrainingError, UsageError
+from arxivcli.models import shelf
+from arxivcli.progress import Silent
+from arxivcli.shards import Shards
+from arxivcli.steps import evaluation, training
+from arxivcli.steps.preprocessing import Recipe, preprocess
+from tests import invented
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUICK = ("dimension=16", "max_pairs=2000", "epochs=3", "batch_size=64", "lr=0.02")
+
+
+def corpus_of(folder: Path, papers: list[dict[str, object]], **recipe: object) -> Path:
+    source = folder / "papers.jsonl"
+    folder.mkdir(parents=True, exist_ok=True)
+    source.write_text("".join(json.dumps(paper) + "\n" for paper in papers))
+    preprocess([source], folder / "corpus", Recipe(**recipe), workers=1)  # type: ignore[arg-type]
+    return folder / "corpus"
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return corpus_of(tmp_path_factory.mktemp("corpus"), invented.records(1500))
+
+
+def train(corpus: Path, output: Path, *changes: str, **more: object) -> training.TrainingReport:
+    return training.train(corpus, "fast", output, Silent(), changes=(*QUICK, *changes), **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def model(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "mine"
+    train(corpus, folder)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "arxivcli", *arguments]
+
+
+def test_it_learns_what_the_topics_words_say(model: Path) -> None:
+    loaded = shelf.load(str(model))
+    texts = text.model_input(invented.batch(200, seed=7))
+    best = loaded.classifier.scores(texts).argmax(axis=1)
+    truth = [categories[0] for categories in invented.batch(200, seed=7)["categories"].to_pylist()]
+    assert np.mean([loaded.card.labels[i] == t for i, t in zip(best, truth, strict=True)]) > 0.9
+    by_title = loaded.classifier.scores(text.title_only(texts)).argmax(axis=1)
+    assert np.mean([loaded.card.labels[i] == t for i, t in zip(by_title, truth, strict=True)]) > 0.7
+
+
+def test_the_folder_explains_itself(corpus: Path, model: Path) -> None:
+    card = json.loads((model / "model.json").read_bytes())
+    assert card["kind"] == "fast"
+    assert card["recipe"] == text.RECIPE
+    assert card["labels"] == sorted(invented.TOPICS)
+    assert card["corpus"]["manifest_sha256"] == Shards.open(corpus).manifest_sha256
+    assert card["settings"]["lr"] == 0.02
+    assert set(card["files"]) == {"weights.safetensors", "settings.toml", "README.md"}
+    assert card["calibration"]["temperature"] > 0
+    assert len(card["calibration"]["quantiles"]) == 50
+    assert set(contents(model)) == {"model.json", *card["files"]}
+
+
+def test_the_same_settings_make_the_same_bytes(corpus: Path, model: Path, tmp_path: Path) -> None:
+    again = tmp_path / "mine"
+    training.train(corpus, "fast", again, Silent(), config=model / "settings.toml")
+    assert contents(again) == contents(model)
+
+
+def test_another_seed_is_another_model(corpus: Path, model: Path, tmp_path: Path) -> None:
+    train(corpus, tmp_path / "mine", "seed=1")
+    assert contents(tmp_path / "mine")["weights.safetensors"] != contents(model)["weights.safetensors"]
+
+
+def longer(corpus: Path, output: Path) -> list[str]:
+    """A training long enough to be cut."""
+    changes = [f"--set={change}" for change in (*QUICK, "epochs=12", "patience=12")]
+    return command("train", "--data", str(corpus), "-o", str(output), *changes)
+
+
+@pytest.fixture(scope="session")
+def uncut(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("uncut") / "mine"
+    subprocess.run(longer(corpus, folder), check=True, capture_output=True)
+    return contents(folder)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_cut_and_continued_is_as_if_never_cut(
+    corpus: Path, uncut: dict[str, bytes], tmp_path: Path, sign: signal.Signals
+) -> None:
+    folder = tmp_path / "mine"
+    process = subprocess.Popen(longer(corpus, folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(folder.glob(".checkpoints/step-*/facts.json")):
+        time.sleep(0.01)
+    process.send_signal(sign)
+    _, said = process.communicate()
+    assert process.returncode == (-sign if sign == signal.SIGKILL else 128 + sign), said
+    assert not (folder / "model.json").exists()
+    if sign != signal.SIGKILL:
+        assert said.splitlines()[-1].startswith("error: stopped at step")
+        assert said.splitlines()[-1].endswith("run the same command to go on")
+    subprocess.run(longer(corpus, folder), check=True, capture_output=True)
+    assert contents(folder) == uncut
+
+
+def test_a_finished_training_is_not_done_again(corpus: Path, model: Path) -> None:
+    before = contents(model)
+    assert train(corpus, model).was_there
+    assert contents(model) == before
+
+
+def test_another_trainings_folder_is_not_overwritten(corpus: Path, model: Path) -> None:
+    with pytest.raises(UsageError, match="other settings or on another corpus"):
+        train(corpus, model, "seed=3")
+
+
+def test_another_trainings_checkpoints_are_not_continued(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError):
+        train(corpus, tmp_path / "mine", "lr=1e30", "seed=4")
+    with pytest.raises(UsageError, match=r"settings\.lr \(1e\+30 → 0\.02\), settings\.seed \(4 → 0\)"):
+        train(corpus, tmp_path / "mine")
+    assert train(corpus, tmp_path / "mine", restart=True).card.settings["seed"] == 0
+
+
+def test_restart_replaces_the_model_and_nothing_else(corpus: Path, tmp_path: Path) -> None:
+    train(corpus, tmp_path / "mine", "epochs=1")
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    train(corpus, tmp_path / "mine", restart=True)
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+
+
+def test_a_loss_that_explodes_ends_the_training(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        train(corpus, tmp_path / "mine", "lr=1e30")
+
+
+def test_one_label_is_nothing_to_learn(tmp_path: Path) -> None:
+    papers = [paper for paper in invented.records(300) if str(paper["categories"]).startswith("cs.CL")]
+    with pytest.raises(InputError, match="the training papers have 1 label"):
+        train(corpus_of(tmp_path, papers, labels=("cs.CL",)), tmp_path / "mine")
+
+
+def test_an_empty_split_is_told(tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path, invented.records(50), shares=(1.0, 0.0, 0.0, 0.0))
+    with pytest.raises(InputError, match="the validation split of the corpus is empty"):
+        train(corpus, tmp_path / "mine")
+
+
+def test_the_prior_moves_answers_towards_arxivs_mix(tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path, invented.records(600))
+    plain, shifted = (train(corpus, tmp_path / name, f"prior={name}").folder for name in ("corpus", "arxiv"))
+    models = [shelf.load(str(folder)) for folder in (plain, shifted)]
+    unknown = pa.array(["nothing anybody ever saw"])
+    probs = [calibration.probabilities(m.classifier.scores(unknown))[0] for m in models]
+    labels = models[0].card.labels
+    ratio = dict(zip(labels, probs[1] / probs[0], strict=True))
+    assert ratio["hep-ph"] > 1 > ratio["q-bio.NC"]  # 115,946 papers on arXiv against 8,000 or so
+
+
+def test_balance_helps_the_rare_label(tmp_path: Path) -> None:
+    common = [p for p in invented.records(1500) if str(p["categories"]).split()[0] in {"cs.CL", "cs.CV"}]
+    rare = [p for p in common if str(p["categories"]).startswith("cs.CV")][:12]
+    papers = [p for p in common if str(p["categories"]).startswith("cs.CL")] + rare
+    corpus = corpus_of(tmp_path, papers, shares=(0.7, 0.1, 0.1, 0.1))
+    shares = []
+    for balance in ("0.0", "1.0"):
+        found = shelf.load(str(train(corpus, tmp_path / balance, f"balance={balance}", "epochs=1").folder))
+        unknown = calibration.probabilities(found.classifier.scores(pa.array(["nothing anybody ever saw"])))
+        shares.append(float(unknown[0, found.card.labels.index("cs.CV")]))
+    assert shares[0] < shares[1]
+
+
+def test_archives_can_be_learned(tmp_path: Path) -> None:
+    found = train(corpus_of(tmp_path, invented.records(400), level="archive"), tmp_path / "mine")
+    assert found.card.level == "archive"
+    assert found.card.labels == ("astro-ph", "cs", "hep-ph", "math", "q-bio")
+
+
+def evaluated(model: Path | str, corpus: Path, split: str = "test", weights: str = "corpus") -> evaluation.Evaluation:
+    return evaluation.evaluate(shelf.load(str(model)), corpus, split, weights, Silent())  # type: ignore[arg-type]
+
+
+def test_eval_counts_what_the_model_answers(corpus: Path, model: Path) -> None:
+    found = evaluated(model, corpus)
+    papers = Shards.open(corpus).table("test")
+    loaded = shelf.load(str(model))
+    best = loaded.classifier.scores(text.model_input(papers.combine_chunks().to_batches()[0])).argmax(axis=1)
+    answers = [loaded.card.labels[i] for i in best]
+    truth = papers["categories"].to_pylist()
+    assert found.whole.papers == len(truth)
+    assert found.whole.top1 == pytest.approx(np.mean([a == t[0] for a, t in zip(answers, truth, strict=True)]))
+    assert found.whole.any_listed == pytest.approx(np.mean([a in t for a, t in zip(answers, truth, strict=True)]))
+    assert found.whole.any_listed >= found.whole.top1 > found.title_only.top1 - 0.05
+    assert found.per_label.support.sum() == len(truth)
+    assert sum(share.papers for share in found.per_archive.values()) == len(truth)
+    years = {str(created.year) for created in papers["created"].to_pylist()}
+    assert set(found.per_year) == years
+
+
+def test_eval_weighted_to_arxiv_counts_labels_as_arxiv_has_them(corpus: Path, model: Path) -> None:
+    found = evaluated(model, corpus, weights="arxiv")
+    support = dict(zip(found.labels, found.per_label.support, strict=True))
+    assert support["hep-ph"] / support["math.NT"] == pytest.approx(115_946 / 31_000, rel=0.5)
+
+
+def test_eval_as_json_has_no_nan(corpus: Path, model: Path) -> None:
+    ran = subprocess.run(
+        command("eval", str(model), "--data", str(corpus), "--json"), capture_output=True, check=True, text=True
+    )
+    found = json.loads(ran.stdout, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    assert found["whole"]["top1"] > 0.8
+    assert set(found["per_label"]) == set(invented.TOPICS)
+
+
+def test_eval_as_a_table_shows_every_label_and_figure(corpus: Path, model: Path) -> None:
+    ran = subprocess.run(command("eval", str(model), "--data", str(corpus)), capture_output=True, check=True, text=True)
+    for word in (*invented.TOPICS, "top1", "top3", "top5", "any_listed", "archive", "macro_f1", "nll", "ece"):
+        assert word in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("split", "kind", "said"),
+    [("training", UsageError, "there is no split training"), ("test", InputError, "the test split")],
+)
+def test_eval_of_a_split_that_is_not_there(
+    model: Path, tmp_path: Path, split: str, kind: type[Exception], said: str
+) -> None:
+    corpus = corpus_of(tmp_path, invented.records(50), shares=(0.9, 0.05, 0.05, 0.0))
+    with pytest.raises(kind, match=said):
+        evaluated(model, corpus, split)
+
+
+def test_eval_of_another_level_is_refused(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match="answers at category level"):
+        evaluated(model, corpus_of(tmp_path, invented.records(100), level="archive"))
+
+
+def test_eval_on_labels_the_model_never_heard_of(model: Path, tmp_path: Path) -> None:
+    papers = [paper | {"categories": "stat.ME"} for paper in invented.records(100)]
+    with pytest.raises(InputError, match="has a label that mine knows"):
+        evaluated(model, corpus_of(tmp_path, papers))
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "settings.toml", "README.md"])
+def test_one_flipped_byte_is_noticed(model: Path, tmp_path: Path, name: str) -> None:
+    for each, content in contents(model).items():
+        changed = bytearray(content)
+        changed[len(changed) // 2] ^= name == each
+        (tmp_path / each).write_bytes(changed)
+    with pytest.raises(FolderError, match=rf"{name} is not the file .* sha256 expected [0-9a-f]{{64}}, found"):
+        shelf.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format_version": 2}, "has format version 2"),
+        ({"recipe": "other/7"}, "text recipe other/7"),
+        ({"kind": "oracle"}, "is of kind oracle"),
+        ({"labels": ["cs.CL", "cs.CV"]}, "other labels than its model.json"),
+        ({"files": {"../secret": "0"}}, "names a file outside its folder"),
+        ({"surprise": 1}, "cannot be read"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused(
+    model: Path, tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    for each, content in contents(model).items():
+        (tmp_path / each).write_bytes(content)
+    card = json.loads((model / "model.json").read_bytes())
+    (tmp_path / "model.json").write_text(json.dumps(card | change))
+    with pytest.raises(FolderError, match=said):
+        shelf.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x05K\x01.", b"[]", b'{"format_version": 1}', b"\xff"])
+def test_a_card_that_is_no_card_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.json").write_bytes(content)
+    with pytest.raises(FolderError):
+        shelf.load(str(tmp_path))
+
+
+def test_names_nobody_knows(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean builtin"):
+        shelf.load("buildin")
+    with pytest.raises(UsageError, match="no preset fats; did you mean fast"):
+        training.train(corpus, "fats", tmp_path / "mine", Silent())
+    with pytest.raises(UsageError, match="no setting dimensions; did you mean dimension"):
+        train(corpus, tmp_path / "mine", "dimensions=3")
+    with pytest.raises(FolderError, match="is no finished corpus"):
+        train(tmp_path / "nowhere", tmp_path / "mine")
+    with pytest.raises(FolderError, match=r"is no model: it has no model\.json"):
+        shelf.load(str(tmp_path))
