@@ -170,6 +170,11 @@ def test_names_by_hand_packed_files_and_several_of_them(model: Path, tmp_path: P
     assert [(answer["id"], answer["top_category"]) for answer in found] == [("q", "astro-ph.GA")] * 2
 
 
+def test_categories_and_dates_do_not_matter(model: Path) -> None:
+    [answer] = answers(run("-m", model, given='{"title": "Galaxies", "categories": 5, "created": [], "versions": {}}'))
+    assert answer["top_category"] == "astro-ph.GA"
+
+
 def test_title_and_abstract_without_a_file(model: Path) -> None:
     [answer] = answers(run("-m", model, "--title", "Studies", "--abstract", "of primes and zeta", given=None))
     assert (answer["id"], answer["top_category"]) == (None, "math.NT")

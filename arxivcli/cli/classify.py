@@ -63,7 +63,7 @@ def classify(
 
     typed = title is not None or abstract is not None
     _refuse_contradictions(files or [], typed, output, format)
-    columns = Columns(title_column, abstract_column, id_column)
+    columns = Columns(title_column, abstract_column, id_column, texts_only=True)
     question = classification.Question(top, coverage)
     job = Job(shelf.load(model), question, columns, format, output, raw, workers or parallel.cores(), state(context))
     classification.check(job.model, question)

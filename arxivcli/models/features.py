@@ -26,6 +26,7 @@ _FOLD[48:58] = np.arange(48, 58)
 _FOLD[65:91] = np.arange(97, 123)
 _FOLD[97:123] = np.arange(97, 123)
 _FOLD[128:] = np.arange(128, 256)
+_FOLD_TABLE = _FOLD.tobytes()
 
 _FEW_LOOKUPS = 4096
 """Below this many pairs a binary search is quicker than making the hash table."""
@@ -60,7 +61,7 @@ def tokenise(texts: pa.StringArray) -> Tokens:
         return Tokens(pa.array([], pa.string()), np.empty(0, np.int32), np.empty(0, bool))
     raw = np.frombuffer(value_buffer, np.uint8)[offsets[0] : offsets[-1]]
     offsets = offsets - offsets[0]
-    folded = _FOLD[raw]
+    folded = np.frombuffer(bytearray(raw).translate(_FOLD_TABLE), np.uint8)
     if raw.max() == _GENERAL_PUNCTUATION[0] or (raw == _GENERAL_PUNCTUATION[0]).any():
         found = np.flatnonzero((raw[:-2] == _GENERAL_PUNCTUATION[0]) & (raw[1:-1] == _GENERAL_PUNCTUATION[1]))
         folded[found[:, None] + np.arange(3)] = _SPACE
@@ -70,7 +71,8 @@ def tokenise(texts: pa.StringArray) -> Tokens:
     text = np.repeat(np.arange(len(texts), dtype=np.int32), per_text)
     word_offsets = np.zeros(len(begins) + 1, np.int32)
     np.cumsum(ends - begins, out=word_offsets[1:])
-    words = pa.StringArray.from_buffers(len(begins), pa.py_buffer(word_offsets), pa.py_buffer(folded[inside]))
+    letters = folded.tobytes().translate(None, bytes([_SPACE]))  # several times as quick as folded[inside]
+    words = pa.StringArray.from_buffers(len(begins), pa.py_buffer(word_offsets), pa.py_buffer(letters))
     return Tokens(words, text, begins < _title_ends(raw, offsets)[text])
 
 

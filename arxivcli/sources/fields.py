@@ -35,11 +35,15 @@ class NotAPaperError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Names given by hand (`--title-column` ...) for files whose own names are not understood."""
+    """Names given by hand (`--title-column` ...) for files whose own names are not understood.
+
+    With `texts_only`, categories and dates are not looked at: quicker, and nothing in them can make a record fail.
+    """
 
     title: str | None = None
     abstract: str | None = None
     id: str | None = None
+    texts_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +78,18 @@ def resolve(keys: Iterable[str], columns: Columns) -> Fields:
             return spelled.get(given) or spelled.get(_folded(given))
         return next((spelled[name] for name in names if name in spelled), None)
 
+    def find_more(names: tuple[str, ...]) -> str | None:
+        return None if columns.texts_only else find(names)
+
     return Fields(
         title=find(TITLES, columns.title),
         abstract=find(ABSTRACTS, columns.abstract),
         id=find(IDENTIFIERS, columns.id),
-        categories=find(CATEGORIES),
-        primary=find(PRIMARIES),
-        versions=find(VERSIONS),
-        created=find(CREATED),
-        revised=find(REVISED),
+        categories=find_more(CATEGORIES),
+        primary=find_more(PRIMARIES),
+        versions=find_more(VERSIONS),
+        created=find_more(CREATED),
+        revised=find_more(REVISED),
     )
 
 
