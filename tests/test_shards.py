@@ -52,7 +52,7 @@ def test_what_was_written_is_read(corpus: Path) -> None:
     assert found.table("train", ["id"]).schema.names == ["id"]
     assert [some.num_rows for some in found.batches("train", batch_size=4)][:3] == [4, 4, 2]
     assert Manifest.from_bytes(found.manifest.to_bytes(), corpus) == found.manifest
-    with pytest.raises(UsageError, match="no split tset; did you mean test?"):
+    with pytest.raises(UsageError, match=r"no split tset; did you mean test\?"):
         found.rows("tset")
 
 
