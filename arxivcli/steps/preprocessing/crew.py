@@ -38,19 +38,22 @@ def run(work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> 
     if workers == 1:
         yield from map(work, tasks)
         return
+    tasks = iter(tasks)
     waiting: dict[Future[Result], Task] = {}
+    lost: list[Task] = []
     with _pool(workers) as pool:
         try:
             for task in tasks:
+                lost.append(task)  # until the pool has it
                 waiting[pool.submit(work, task)] = task
+                lost.pop()
                 if len(waiting) > workers:
                     yield from _finished(waiting)
             while waiting:
                 yield from _finished(waiting)
             return
         except BrokenProcessPool:
-            lost = [*waiting.values()]
-    # The pool is gone with all it was given, perhaps with a task that was not noted yet: `tasks` resumes behind it.
+            lost += waiting.values()
     for task in lost:
         yield _alone(work, task)
     yield from run(work, tasks, workers)
