@@ -1,7 +1,8 @@
-"""How fast preprocess is, beside DuckDB doing the plain read_json -> parquet of the same file, and how much memory it needs.
+"""How fast preprocess is, and how large: beside DuckDB doing the plain read_json -> parquet of the same file.
 
-python tests/bench/preprocess.py --papers 200000
-python tests/bench/preprocess.py --snapshot snapshot.jsonl --rounds 2
+Run from the root of the repository, for example:
+    python -m tests.bench.preprocess --papers 200000
+    python -m tests.bench.preprocess --snapshot snapshot.jsonl --rounds 2
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from tests.invented import records
 PLAIN = """
 import duckdb, sys
 duckdb.sql("SET threads=2")
-duckdb.sql(f"COPY (SELECT * FROM read_json('{sys.argv[1]}', format='newline_delimited')) TO '{sys.argv[2]}' (FORMAT parquet, COMPRESSION zstd)")
+papers = f"(SELECT * FROM read_json('{sys.argv[1]}', format='newline_delimited'))"
+duckdb.sql(f"COPY {papers} TO '{sys.argv[2]}' (FORMAT parquet, COMPRESSION zstd)")
 """
 
 
