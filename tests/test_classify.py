@@ -118,9 +118,15 @@ def test_a_table_keeps_its_rows_and_columns(model: Path) -> None:
     assert 0 <= float(score) <= float(found[0][4])
 
 
-def test_tabs_stay_tabs(model: Path) -> None:
-    done = run("-m", model, given="title\tid\nGalaxies\t1\n")
-    assert rows(done, "\t")[1][:3] == ["Galaxies", "1", "astro-ph.GA"]
+@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+def test_what_parts_cells_stays(model: Path, delimiter: str) -> None:
+    done = run("-m", model, given=f"title{delimiter}id\nGalaxies{delimiter}1\n")
+    assert rows(done, delimiter)[1][:3] == ["Galaxies", "1", "astro-ph.GA"]
+
+
+def test_semicolons_asked_to_be_tabs(model: Path) -> None:
+    done = run("-m", model, "--format", "tsv", given="title;id\nGalaxies, dust;1\n")
+    assert rows(done, "\t")[1][:3] == ["Galaxies, dust", "1", "astro-ph.GA"]
 
 
 def test_rows_with_too_many_cells_lose_nothing(model: Path) -> None:

@@ -62,7 +62,7 @@ def _card(title: str, answer: dict[str, Any], coverage: float | None) -> Rendera
         grid.add_row(
             Text(label, style="bold"), Text(taxonomy.name(label)), Text(_bar(score), style=style), _percent(score)
         )
-    foot = [Text(f"{coverage:.0%} sure to be one of: {', '.join(answer['set'])}")] if coverage else []
+    foot = [Text(f"{100 * coverage:g}% sure to be one of: {', '.join(answer['set'])}")] if coverage else []
     return Group(*head, grid, *foot)
 
 

@@ -24,7 +24,7 @@ _WHAT = (
 
 def classify(
     context: typer.Context,
-    files: Annotated[list[str] | None, typer.Argument(metavar="[FILE|-]...", help=_WHAT, show_default=False)] = None,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE|-", help=_WHAT, show_default=False)] = None,
     model: Annotated[str, typer.Option("--model", "-m", help="Name or folder of a model.")] = "builtin",
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many categories an answer names.")] = 3,
     coverage: Annotated[

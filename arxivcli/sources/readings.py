@@ -36,12 +36,22 @@ class Reading:
     """Names of the columns of a CSV or TSV file as they stand."""
     rows: tuple[tuple[str, ...], ...] | None = None
     """The n original rows of a CSV or TSV file; a row that is not UTF-8 has replacement characters."""
+    delimiter: str | None = None
+    """What stands between the cells of a CSV or TSV file."""
 
 
 class PaperRows:
     """Gathers records one by one; `take` hands out what was gathered as one Reading."""
 
-    def __init__(self, source: str, format: str, columns: Columns, header: tuple[str, ...] | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        source: str,
+        format: str,  # noqa: A002
+        columns: Columns,
+        header: tuple[str, ...] | None = None,
+        delimiter: str | None = None,
+    ) -> None:
+        self._delimiter = delimiter
         self._source = source
         self._format = format
         self._columns = columns
@@ -155,6 +165,7 @@ class PaperRows:
             format=self._format,
             header=self._header,
             rows=tuple(self._rows) if self._header is not None else None,
+            delimiter=self._delimiter,
         )
         self._start()
         return reading

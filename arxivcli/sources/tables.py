@@ -59,7 +59,7 @@ def read_csv(stream: Stream, format: str, columns: Columns, batch_size: int) -> 
     rows = csv.reader(lines, delimiter=delimiter)
     header = tuple(name.strip() for name in next(csv.reader([first], delimiter=delimiter), []))
     _require_text_column(header, columns, stream.name)
-    gathered = PaperRows(stream.name, format, columns, header)
+    gathered = PaperRows(stream.name, format, columns, header, delimiter)
     for row in _numbered(rows, lines):
         _add_row(gathered, header, row)
         if len(gathered) >= batch_size:

@@ -32,10 +32,11 @@ _UNTITLED = ("id", "title")
 
 @dataclass(frozen=True)
 class Page:
-    """The answers to one reading as bytes, and for tables the header they stand under."""
+    """The answers to one reading as bytes, and for tables the header they stand under and what parts their cells."""
 
     content: bytes
     header: tuple[str, ...] = ()
+    delimiter: str = ""
     source: str = ""
 
 
@@ -58,7 +59,7 @@ def chosen(asked: str, output: Path | None, terminal: bool, source: str) -> Form
 
 def shape(format: Format, coverage: bool, raw: bool) -> Shape[Page]:  # noqa: A002
     """What turns readings and predictions into pages of that format."""
-    return CellPages(_DELIMITERS[format], coverage, raw) if format in _DELIMITERS else JsonPages()
+    return CellPages(format, coverage, raw) if format in _DELIMITERS else JsonPages()
 
 
 @dataclass(frozen=True)
@@ -74,28 +75,32 @@ class JsonPages:
 class CellPages:
     """The rows of the source as they were, with the answer's cells after them; id and title where it had no rows."""
 
-    delimiter: str
+    format: Format
     coverage: bool
     raw: bool
 
     def __call__(self, reading: Reading, predictions: pa.RecordBatch) -> Page:
         """The rows; the header is for `write`, which knows when it is due."""
         added = answers.cells(predictions, self.coverage)
+        between = _DELIMITERS[self.format]
         if reading.header is not None and reading.rows is not None:
-            known, rows = reading.header, [self._fitted(row, len(reading.header)) for row in reading.rows]
+            if reading.format == self.format and reading.delimiter:
+                between = reading.delimiter
+            known, rows = reading.header, [_fitted(row, len(reading.header), between) for row in reading.rows]
         else:
             known = _UNTITLED
             titles = reading.papers["title"].to_pylist()
             rows = list(zip(predictions["id"].fill_null("").to_pylist(), titles, strict=True))
         lines = (row + cells for row, cells in zip(rows, added, strict=True))
         header = known + answers.names_beside(known, self.coverage)
-        return Page(answers.table(lines, self.delimiter, raw=self.raw), header, reading.source)
+        return Page(answers.table(lines, between, raw=self.raw), header, between, reading.source)
 
-    def _fitted(self, row: tuple[str, ...], width: int) -> tuple[str, ...]:
-        """A row as wide as the header: what was cut off is empty, what is too much stays in the last cell."""
-        if len(row) > width > 0:
-            return (*row[: width - 1], self.delimiter.join(row[width - 1 :]))
-        return row + ("",) * (width - len(row))
+
+def _fitted(row: tuple[str, ...], width: int, between: str) -> tuple[str, ...]:
+    """A row as wide as the header: what was cut off is empty, what is too much stays in the last cell."""
+    if len(row) > width > 0:
+        return (*row[: width - 1], between.join(row[width - 1 :]))
+    return row + ("",) * (width - len(row))
 
 
 def write(pages: Iterator[Page], format: Format, out: BinaryIO, raw: bool = False) -> None:  # noqa: A002
@@ -105,20 +110,20 @@ def write(pages: Iterator[Page], format: Format, out: BinaryIO, raw: bool = Fals
         InputError: tables of different columns were to become one.
         StorageError: the disk is full, ...
     """
-    parts = _tabled(pages, _DELIMITERS[format], raw) if format in _DELIMITERS else (page.content for page in pages)
+    parts = _tabled(pages, raw) if format in _DELIMITERS else (page.content for page in pages)
     for part in _listed(parts) if format == "json" else parts:
         with storage.storage_errors("the output"):
             out.write(part)
             out.flush()
 
 
-def _tabled(pages: Iterator[Page], delimiter: str, raw: bool) -> Iterator[bytes]:
-    header: tuple[str, ...] | None = None
+def _tabled(pages: Iterator[Page], raw: bool) -> Iterator[bytes]:
+    first: Page | None = None
     for page in pages:
-        if header is None:
-            header = page.header
-            yield answers.table([header], delimiter, raw=raw) + page.content
-        elif page.header == header:
+        if first is None:
+            first = page
+            yield answers.table([page.header], page.delimiter, raw=raw) + page.content
+        elif (page.header, page.delimiter) == (first.header, first.delimiter):
             yield page.content
         else:
             raise InputError(f"{page.source} has other columns than what came before it", "use --format jsonl")
