@@ -1,4 +1,4 @@
-"""classify as people use it: files, pipes, a terminal; every paper keeps its place, and every end has its exit code."""
+"""classify as people use it: anything with titles in, every paper in its place, one line and a code for each error."""
 
 from __future__ import annotations
 
@@ -6,66 +6,28 @@ import csv
 import gzip
 import io
 import json
-import os
-import re
-import signal
 import subprocess
-import sys
-import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import handmade
-import pexpect
 import pytest
-from hypothesis import HealthCheck, given, settings
+from classifying import MANY, PROGRAM, answers, rows, run, said
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from invented import records
 from test_startup import HEAVY, cpu_seconds, imported
 
-PROGRAM = [sys.executable, "-m", "arxivcli", "classify"]
-MANY = 40_000
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
-@pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return handmade.save(tmp_path_factory.mktemp("models") / "handmade")
+@pytest.fixture(scope="module")
+def model(handmade_model: Path) -> Path:
+    return handmade_model
 
 
-@pytest.fixture(scope="session")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Enough papers that several processes are used."""
-    path = tmp_path_factory.mktemp("papers") / "many.jsonl"
-    lines = [json.dumps(paper) for paper in records(2_000)]
-    path.write_text("".join(f"{lines[number % len(lines)]}\n" for number in range(MANY)))
-    return path
-
-
-def run(*arguments: object, given: str | bytes | None = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """The real program; without `given` its standard input is empty."""
-    return subprocess.run(
-        [*PROGRAM, *map(str, arguments)],
-        input=given.encode() if isinstance(given, str) else given,
-        capture_output=True,
-        check=False,
-        env=os.environ | environment,
-        timeout=120,
-    )
-
-
-def answers(done: subprocess.CompletedProcess[bytes], code: int = 0) -> list[dict[str, object]]:
-    """The JSON lines of a run that ended as expected."""
-    assert done.returncode == code, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def rows(done: subprocess.CompletedProcess[bytes], delimiter: str = ",") -> list[list[str]]:
-    return list(csv.reader(io.StringIO(done.stdout.decode(), newline=""), delimiter=delimiter))
-
-
-def said(done: subprocess.CompletedProcess[bytes]) -> str:
-    """The one line on stderr."""
-    [line] = done.stderr.decode().splitlines()
-    return line
+@pytest.fixture(scope="module")
+def many(many_papers: Path) -> Path:
+    return many_papers
 
 
 # -- what goes in, what comes out -------------------------------------------------------------------------------------
@@ -149,7 +111,7 @@ cells = st.text(
 )
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8)
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=20))
 def test_any_table_comes_back_with_answers_beside_it(model: Path, found: list[tuple[str, str]]) -> None:
     written = io.StringIO()
@@ -307,228 +269,6 @@ def test_tables_of_different_columns_do_not_become_one(model: Path, tmp_path: Pa
     done = run(first, second, "-m", model, "-o", tmp_path / "out.csv")
     assert (done.returncode, "other columns" in said(done)) == (3, True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv"]
-
-
-# -- files, pipes, signals ---------------------------------------------------------------------------------------------
-
-
-def test_output_files_are_whole_and_follow_their_names(model: Path, tmp_path: Path) -> None:
-    papers = tmp_path / "papers.jsonl"
-    papers.write_text('{"title": "Galaxies"}\n{"title": ""}\n')
-    for name, begins in (
-        ("a.json", b"[\n{"),
-        ("a.jsonl", b'{"id"'),
-        ("a.csv", b"id,title,category"),
-        ("a.out", b'{"id"'),
-    ):
-        done = run(papers, "-m", model, "-o", tmp_path / name)
-        assert (done.returncode, done.stdout) == (3, b""), (
-            "rows without an answer are in the file, and the code says so"
-        )
-        assert (tmp_path / name).read_bytes().startswith(begins)
-    assert not list(tmp_path.glob("*.partial"))
-    before = papers.read_bytes()
-    assert run(papers, "-m", model, "-o", papers).returncode == 2
-    assert papers.read_bytes() == before
-
-
-def test_devices_stay_devices(model: Path) -> None:
-    assert run("-m", model, "--title", "a", "-o", os.devnull).returncode == 0
-    assert Path(os.devnull).is_char_device()
-    full = run("-m", model, "--title", "a", "-o", "/dev/full")
-    assert (full.returncode, "the disk is full" in said(full)) == (5, True)
-
-
-def shell(script: str, model: Path, many: Path) -> subprocess.CompletedProcess[bytes]:
-    environment = os.environ | {"RUN": " ".join(PROGRAM), "MODEL": str(model), "MANY": str(many)}
-    return subprocess.run(["bash", "-c", script], capture_output=True, check=False, env=environment, timeout=120)
-
-
-def test_a_reader_who_leaves_is_not_spoken_of(model: Path, many: Path) -> None:
-    done = shell('$RUN -q -m "$MODEL" "$MANY" | head -1; exit ${PIPESTATUS[0]}', model, many)
-    assert (done.returncode, done.stderr, done.stdout.count(b"\n")) == (141, b"", 1)
-
-
-def test_closed_streams(model: Path, many: Path) -> None:
-    done = shell('$RUN -m "$MODEL" <&-', model, many)
-    assert (done.returncode, said(done).startswith("error: <stdin> is empty")) == (3, True)
-    done = shell('$RUN -m "$MODEL" --title Galaxies >&-', model, many)
-    assert b"Traceback" not in done.stderr
-    done = shell('$RUN -m "$MODEL" --title Galaxies 2>&-', model, many)
-    assert (done.returncode, done.stdout[:11]) == (0, b'{"id":null,')
-    done = shell('$RUN -q -m "$MODEL" "$MANY" >/dev/full', model, many)
-    assert (done.returncode, "the disk is full" in said(done)) == (5, True)
-
-
-def test_a_slow_reader_holds_the_reading_back(model: Path, many: Path) -> None:
-    """With nobody reading, only the window of two workers is taken from the pipe, not all of the 60 MB."""
-    content = many.read_bytes() * 3
-    with subprocess.Popen([*PROGRAM, "-q", "-m", model, "--workers", "2"], stdin=-1, stdout=-1, stderr=-1) as program:
-        assert program.stdin
-        os.set_blocking(program.stdin.fileno(), False)
-        sent, still = 0, 0
-        while still < 30 and sent < len(content):
-            try:
-                sent += os.write(program.stdin.fileno(), content[sent : sent + (1 << 20)])
-                still = 0
-            except BlockingIOError:
-                still += 1
-                time.sleep(0.1)
-        program.kill()
-    assert 1 << 20 < sent < 40 << 20 < len(content)
-
-
-@pytest.fixture
-def running(model: Path) -> subprocess.Popen[bytes]:
-    """The program in the middle of an endless input, its answers flowing."""
-    line = b'{"title": "Galaxies and primes"}\n' * 20_000
-    endless = ["bash", "-c", 'IFS= read -r -d "" block; while printf %s "$block"; do :; done']
-    feeder = subprocess.Popen(endless, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL)
-    program = subprocess.Popen(
-        [*PROGRAM, "-q", "-m", model, "--workers", "2"], stdin=feeder.stdout, stdout=-1, stderr=-1
-    )
-    assert feeder.stdin
-    assert feeder.stdout
-    assert program.stdout
-    feeder.stdin.write(line)
-    feeder.stdin.close()
-    feeder.stdout.close()
-    for _ in range(20_000):
-        program.stdout.readline()
-    yield program
-    program.kill()
-    program.stdout.close()
-    program.stderr.close()
-    program.wait()
-    feeder.kill()
-    feeder.wait()
-
-
-def children(process: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-
-
-def all_gone(processes: list[int], seconds: float = 10) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if not any(Path(f"/proc/{process}").exists() for process in processes):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_end_all_processes_with_a_line(running: subprocess.Popen[bytes], number: int, code: int) -> None:
-    workers = children(running.pid)
-    assert len(workers) >= 2
-    running.send_signal(number)
-    _, stderr = running.communicate(timeout=20)
-    assert running.returncode == code
-    assert stderr.count(b"\n") == 1
-    assert stderr.startswith(b"error: ")
-    assert all_gone(workers)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_no_worker_outlives_a_killed_parent(running: subprocess.Popen[bytes]) -> None:
-    workers = children(running.pid)
-    running.kill()
-    running.wait()
-    assert all_gone(workers)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_a_killed_worker_is_said(running: subprocess.Popen[bytes]) -> None:
-    os.kill(children(running.pid)[-1], signal.SIGKILL)
-    _, stderr = running.communicate(timeout=20)
-    assert running.returncode == 1
-    assert b"error: a worker process was killed" in stderr
-
-
-# -- at a terminal -----------------------------------------------------------------------------------------------------
-
-
-def terminal(model: Path, *arguments: str, **environment: str) -> pexpect.spawn:
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100", "LANG": "C.UTF-8"} | environment
-    return pexpect.spawn(
-        sys.executable, ["-m", "arxivcli", "classify", "-m", str(model), *arguments],
-        encoding="utf-8", env=environment, dimensions=(40, 100), timeout=30,
-    )  # fmt: skip
-
-
-def end(session: pexpect.spawn) -> tuple[str, int | None]:
-    session.expect(pexpect.EOF)
-    session.close()
-    return session.before, session.exitstatus
-
-
-def plain(shown: str) -> str:
-    """Without the styles the program itself uses."""
-    return re.sub("\x1b\\[[0-9;]*m", "", shown)
-
-
-def test_a_conversation(model: Path) -> None:
-    session = terminal(model, "--coverage", "0.9", NO_COLOR="1")
-    session.expect("Ctrl-D leaves")
-    session.expect("Title: ")
-    session.send("Studies of something\r")
-    session.expect("Abstract: ")
-    session.send("primes and\r")
-    session.expect(r"\.\.\. ")
-    session.send("zeta divisors\r\r")
-    session.expect(r"math\.NT.* Number Theory .*━.* 9\d\.\d%")
-    session.expect("90% sure to be one of: math.NT")
-    session.expect("Title: ")
-    session.send("\r")
-    session.expect("Abstract: ")
-    session.send("\r")
-    session.expect("Title: ")
-    session.send("Galaxies " + "and dust " * 600 + "\r")
-    session.expect("Abstract: ")
-    session.send("\r")
-    session.expect("Astrophysics of Galaxies")
-    session.expect("Title: ")
-    session.sendeof()
-    assert end(session)[1] == 0
-
-
-def test_an_interrupted_conversation(model: Path) -> None:
-    session = terminal(model)
-    session.expect("Title: ")
-    session.sendintr()
-    shown, code = end(session)
-    assert code == 130
-    assert "Traceback" not in shown
-
-
-def test_what_a_terminal_shows(model: Path, tmp_path: Path) -> None:
-    one = tmp_path / "one.json"
-    one.write_text(json.dumps({"title": "Galaxies \x1b[31m and\x9b31m \u202e dust", "abstract": "halo"}))
-    shown, code = end(terminal(model, str(one), NO_COLOR="1"))
-    assert code == 0
-    assert "astro-ph.GA  Astrophysics of Galaxies  ━" in plain(shown)
-    assert "\x1b[31m" not in shown
-    assert "\x9b" not in shown
-    several = tmp_path / "several.csv"
-    several.write_text("id,title\n1,Galaxies \x1b[31m red\n2,Primes\n3,\n")
-    shown, code = end(terminal(model, str(several)))
-    assert code == 3
-    assert "Number Theory" in shown
-    assert "no answer: no title" in shown
-    assert "\x1b[31m" not in shown
-    shown, code = end(terminal(model, str(several), "--format", "csv"))
-    assert "\x1b" not in shown
-
-
-@pytest.mark.parametrize(
-    "environment",
-    [{"TERM": "dumb"}, {"COLUMNS": "0"}, {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
-)
-def test_poor_terminals(model: Path, environment: dict[str, str]) -> None:
-    shown, code = end(terminal(model, "--title", "Galaxies and dust", **environment))
-    assert code == 0
-    assert "Astrophysics of Galaxies" in shown
 
 
 # -- light and quick ---------------------------------------------------------------------------------------------------
