@@ -54,8 +54,7 @@ def run(work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> 
             return
         except BrokenProcessPool:
             lost += waiting.values()
-    for task in lost:
-        yield _alone(work, task)
+    yield from _again(work, lost)
     yield from run(work, tasks, workers)
 
 
@@ -67,15 +66,18 @@ def _finished(waiting: dict[Future[Result], Task]) -> Iterator[Result]:
         yield result
 
 
-def _alone(work: Callable[[Task], Result], task: Task) -> Result:
-    """One task again, in a process that has the machine to itself."""
+def _again(work: Callable[[Task], Result], tasks: list[Task]) -> Iterator[Result]:
+    """The results of tasks that were lost, one after another in a process that has the machine to itself."""
     with _pool(1) as pool:
-        try:
-            return pool.submit(work, task).result()
-        except BrokenProcessPool as error:
-            raise ArxivcliError(
-                f"a worker process died twice over {task}", "was memory short? try --workers 1, or report this as a bug"
-            ) from error
+        for task in tasks:
+            try:
+                result = pool.submit(work, task).result()
+            except BrokenProcessPool as error:
+                raise ArxivcliError(
+                    f"a worker process died twice over {task}",
+                    "was memory short? try --workers 1, or report this as a bug",
+                ) from error
+            yield result
 
 
 @contextmanager
