@@ -41,8 +41,11 @@ class LabelledTexts:
         texts: makes a new iteration over batches of `text.model_input` each time it is called; n texts in all.
         truth: (n,) index of each paper's primary label.
         labels: the L labels.
+        importance: (L,) what papers of each label must count for the mix of labels that is wanted; ones for the mix
+            there is.
     """
 
     texts: Callable[[], Iterable[pa.StringArray]]
     truth: NDArray[np.int64]
     labels: tuple[str, ...]
+    importance: NDArray[np.float64]

@@ -48,14 +48,13 @@ class Card:
     format_version: int = FORMAT_VERSION
 
 
-def write(folder: Path, card: Card) -> Card:
-    """Hash the files of `folder` and write model.json last; the card with the hashes comes back."""
+def write(folder: Path, card: Card) -> None:
+    """Hash the files of `folder` and write model.json last."""
     names = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name != CARD and not p.name.startswith("."))
     values = {f.name: getattr(card, f.name) for f in fields(card)}
     whole = Card(**values | {"files": {name: storage.sha256(folder / name) for name in names}})
     content = orjson.dumps(asdict(whole), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
     storage.write_whole(folder / CARD, content)
-    return whole
 
 
 def readme(card: Card) -> str:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pyarrow as pa
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as to_bytes
 
+from arxivcli import storage
 from arxivcli.errors import FolderError
 from arxivcli.models.features import Bags, Vocabulary
 
@@ -79,7 +81,7 @@ class FastClassifier:
             "bias": self.bias,
             "labels": np.frombuffer("\n".join(self.labels).encode(), np.uint8),
         }
-        save_file(tensors, folder / WEIGHTS)
+        storage.write_whole(folder / WEIGHTS, to_bytes(tensors))
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:  # noqa: ARG003  always the CPU

@@ -41,7 +41,7 @@ class FastSettings(Settings):
     lr: float = Field(0.002, gt=0)
     feature_dropout: float = Field(0.35, ge=0, lt=1)
     label_smoothing: float = Field(0.02, ge=0, lt=1)
-    title_only: float = Field(0.25, ge=0, le=1)
+    title_only: float = Field(0.1, ge=0, le=1)
     balance: float = Field(0.0, ge=0, le=1)
     prior: Literal["corpus", "arxiv"] = "corpus"
     patience: int = Field(2, ge=1)
@@ -59,6 +59,7 @@ class FastTrainee:
         vocabulary: Vocabulary,
         training: _Papers,
         validation: _Papers,
+        importance: NDArray[np.float64],
     ) -> None:
         self.settings = settings
         self.labels = labels
@@ -78,10 +79,12 @@ class FastTrainee:
             torch.optim.Adam(self._network.head.parameters(), lr=settings.lr),
         ]
         self._epoch_order = -1, np.empty(0, np.int64)
-        counts = np.bincount(training.truth, minlength=len(labels))
-        present = np.maximum(counts, 1)
-        weights = (papers / (len(labels) * present)) ** settings.balance
-        weights = weights * papers / max(1.0, float(weights[training.truth].sum()))
+        # Towards the wanted mix of labels, half of the way by what papers count here, half by shifted logits at the
+        # end: the first spends the model's room where the mix wants it, the second keeps rare labels learned.
+        self._shift = np.log(importance) / 2
+        counts = np.maximum(np.bincount(training.truth, minlength=len(labels)), 1)
+        weights = (papers / (len(labels) * counts)) ** settings.balance * np.exp(self._shift)
+        weights *= papers / weights[training.truth].sum()
         self._loss = nn.CrossEntropyLoss(torch.from_numpy(weights).float(), label_smoothing=settings.label_smoothing)
 
     @classmethod
@@ -90,8 +93,14 @@ class FastTrainee:
         vocabulary = vocabularies.learn(
             training.texts, len(training.truth), settings.min_count, settings.max_words, settings.max_pairs
         )
-        labels = training.labels
-        return cls(settings, labels, vocabulary, _Papers.of(vocabulary, training), _Papers.of(vocabulary, validation))
+        return cls(
+            settings,
+            training.labels,
+            vocabulary,
+            _Papers.of(vocabulary, training),
+            _Papers.of(vocabulary, validation),
+            training.importance,
+        )
 
     def step(self, number: int) -> float:
         """Learn from the batch of global step `number`; its loss."""
@@ -129,7 +138,7 @@ class FastTrainee:
         titles = self._logits(np.ones(len(self._validation.truth), bool))
         truth = torch.from_numpy(self._validation.truth)
         right = [float((logits.argmax(1) == truth).float().mean()) for logits in (whole, titles)]
-        loss = float(nn.functional.cross_entropy(whole, truth))
+        loss = float(nn.functional.cross_entropy(whole, truth, self._loss.weight))
         return {"loss": loss, "top1": right[0], "title_only_top1": right[1]}
 
     def _logits(self, from_title: NDArray[np.bool_]) -> torch.Tensor:
@@ -169,11 +178,11 @@ class FastTrainee:
         """Embeddings, head and bias as they are now (views, not copies)."""
         return {name: tensor.numpy() for name, tensor in self._network.state_dict().items()}
 
-    def classifier(self, weights: dict[str, NDArray[Any]], shift: NDArray[np.float32]) -> FastClassifier:
-        """The finished model from weights of `weights()`, its logits shifted by `shift` (L,)."""
+    def classifier(self, weights: dict[str, NDArray[Any]]) -> FastClassifier:
+        """The finished model from weights of `weights()`."""
         embeddings, scales = quantised(weights["bag.weight"].astype(np.float32))
         head = np.ascontiguousarray(weights["head.weight"].astype(np.float32).T)
-        bias = (weights["head.bias"] + shift).astype(np.float32)
+        bias = (weights["head.bias"] + self._shift).astype(np.float32)
         return FastClassifier(self.labels, self.vocabulary, self._idf16, embeddings, scales, head, bias)
 
 

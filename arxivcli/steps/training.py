@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from arxivcli.models.base import Classifier
     from arxivcli.progress import Progress
 
@@ -73,12 +71,11 @@ def train(
         checkpoints = Checkpoints(output / _CHECKPOINTS)
         checkpoints.claim(run.identity)
         progress.note(f"reading {shards.rows('train'):,} papers of {corpus}")
-        training = _labelled(shards, "train", labels)
-        trainee = trainee_class.prepare(chosen, training, _labelled(shards, "validation", labels))
+        trainee = trainee_class.prepare(chosen, run.papers("train"), run.papers("validation"))
         fitted = fit(trainee, checkpoints, progress, chosen.patience)
-        card = run.save(trainee.classifier(fitted.weights, run.prior_shift(training)), fitted.epochs)
+        run.save(trainee.classifier(fitted.weights), fitted.epochs)
         checkpoints.discard()
-    return TrainingReport(output, card, was_there=False)
+    return TrainingReport(output, cards.read(output), was_there=False)
 
 
 def _check(shards: Shards, labels: tuple[str, ...]) -> None:
@@ -90,19 +87,6 @@ def _check(shards: Shards, labels: tuple[str, ...]) -> None:
     for split in ("train", "validation"):
         if shards.rows(split) == 0:
             raise InputError(f"the {split} split of the corpus is empty", "preprocess more papers, or other --shares")
-
-
-def _labelled(shards: Shards, split: str, labels: tuple[str, ...]) -> LabelledTexts:
-    """The papers of a split whose primary is one of the labels."""
-
-    def texts() -> Iterator[pa.StringArray]:
-        for batch in shards.batches(split):
-            primaries = metrics.label_indices(batch["categories"], labels)[0]
-            yield text.model_input(batch).filter(pa.array(primaries != metrics.NOT_LISTED))
-
-    found = [metrics.label_indices(b["categories"], labels)[0] for b in shards.batches(split, columns=["categories"])]
-    truth = np.concatenate([np.empty(0, np.int64), *found])
-    return LabelledTexts(texts, truth[truth != metrics.NOT_LISTED], labels)
 
 
 class _Run:
@@ -139,17 +123,26 @@ class _Run:
             "choose another --output, or --restart to replace it",
         )
 
-    def _weights(self, truth: NDArray[np.int64]) -> NDArray[np.float64]:
-        """What a paper of each label counts, (L,): 1, or what brings papers into arXiv's mix."""
-        if self._chosen.prior == "corpus":
-            return np.ones(len(self._labels))
-        return metrics.importance(truth, self._labels, taxonomy.papers_per_label(self._shards.level))
+    def papers(self, split: str) -> LabelledTexts:
+        """The papers of a split whose primary is one of the labels."""
+        labels, shards = self._labels, self._shards
 
-    def prior_shift(self, training: LabelledTexts) -> NDArray[np.float32]:
-        """What takes logits from the corpus's mix of labels to the wanted one: log of the ratio of shares, (L,)."""
-        return np.log(self._weights(training.truth)).astype(np.float32)
+        def texts() -> Iterator[pa.StringArray]:
+            for batch in shards.batches(split):
+                primaries = metrics.label_indices(batch["categories"], labels)[0]
+                yield text.model_input(batch).filter(pa.array(primaries != metrics.NOT_LISTED))
 
-    def save(self, classifier: Classifier, epochs: tuple[Epoch, ...]) -> cards.Card:
+        found = [
+            metrics.label_indices(b["categories"], labels)[0] for b in shards.batches(split, columns=["categories"])
+        ]
+        truth = np.concatenate([np.empty(0, np.int64), *found])
+        truth = truth[truth != metrics.NOT_LISTED]
+        importance = np.ones(len(labels))
+        if self._chosen.prior == "arxiv":
+            importance = metrics.importance(truth, labels, taxonomy.papers_per_label(shards.level))
+        return LabelledTexts(texts, truth, labels, importance)
+
+    def save(self, classifier: Classifier, epochs: tuple[Epoch, ...]) -> None:
         """Calibrate, and write the folder, its card last."""
         fitted, figures = self._calibrated(classifier)
         best = max((epoch for epoch in epochs if epoch.best), key=lambda epoch: epoch.number)
@@ -171,13 +164,13 @@ class _Run:
             classifier.save(self._output)
             (self._output / SETTINGS).write_text(settings.to_toml(self._chosen), "utf-8")
             (self._output / "README.md").write_text(cards.readme(card), "utf-8")
-            return cards.write(self._output, card)
+            cards.write(self._output, card)
 
     def _calibrated(self, classifier: Classifier) -> tuple[calibration.Calibration, dict[str, float]]:
-        held_out = _labelled(self._shards, "calibration", self._labels)
+        held_out = self.papers("calibration")
         none = np.empty((0, len(classifier.labels)), np.float32)
         logits = np.concatenate([none, *(classifier.scores(batch) for batch in held_out.texts())])
-        weights = self._weights(held_out.truth)[held_out.truth]
+        weights = held_out.importance[held_out.truth]
         fitted = calibration.fit(logits, held_out.truth, weights)
         figures = {}
         for name, temperature in (("ece_before", 1.0), ("ece_after", fitted.temperature)):
