@@ -67,18 +67,24 @@ def clean_one(text: str) -> str:
     """`clean` for one string: the definition that the vectorised road agrees with."""
     while True:
         once = text if text.isprintable() else _CONTROL.sub(" ", _INVISIBLE.sub("", text))
-        once = unicodedata.normalize("NFC", once)
-        once = _ACCENT.sub(_accented, _BRACED_ACCENT.sub(r"\1", once))
-        once = _LIGATURE.sub(lambda m: _LIGATURES[m[1] or m[2]], once)
-        once = " ".join(unicodedata.normalize("NFC", once).split())
+        once = _composed(once)
+        if "\\" in once:
+            once = _ACCENT.sub(_accented, _BRACED_ACCENT.sub(r"\1", once))
+            once = _composed(_LIGATURE.sub(lambda m: _LIGATURES[m[1] or m[2]], once))
+        once = " ".join(once.split())
         if once == text:
             return once
         text = once
 
 
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def _accented(match: re.Match[str]) -> str:
     mark, braced, bare, letter_mark, letter = match.groups()
-    return (braced or bare or letter)[-1] + _ACCENT_MARKS[mark or letter_mark]
+    # Composed here: composing the whole text for one letter takes longer than all the rest.
+    return unicodedata.normalize("NFC", (braced or bare or letter)[-1] + _ACCENT_MARKS[mark or letter_mark])
 
 
 def _squeezed(texts: pa.StringArray) -> pa.StringArray:
