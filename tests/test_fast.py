@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arxivcli.errors import FolderError
-from arxivcli.models.fast import FastClassifier, bag_weights, quantised
+from arxivcli.models.fast import FastClassifier, bag_weights, quantised, unpacked
 from arxivcli.models.features import Vocabulary, tokenise
 
 if TYPE_CHECKING:
@@ -78,11 +78,11 @@ def test_many_pairs_are_found_as_few_are(known: set[int], others: list[int]) -> 
     np.testing.assert_array_equal(vocabulary._table.find(asked), expected)
 
 
-def small_model() -> FastClassifier:
+def small_model(bits: int = 8) -> FastClassifier:
     chance = np.random.default_rng(0)
     names = pa.array([*"abcdefghij", "naïve"])
     vocabulary = Vocabulary(names, np.sort(chance.choice(len(names) ** 2, 40, replace=False)))
-    embeddings, scales = quantised(chance.normal(size=(len(vocabulary), 8)).astype(np.float32))
+    embeddings, scales = quantised(chance.normal(size=(len(vocabulary), 8)).astype(np.float32), bits)
     idf = chance.uniform(1, 5, len(vocabulary)).astype(np.float16)
     head, bias = chance.normal(size=(8, 3)).astype(np.float32), chance.normal(size=3).astype(np.float32)
     return FastClassifier(("cs.CL", "hep-th", "math.NT"), vocabulary, idf, embeddings, scales, head, bias)
@@ -91,8 +91,9 @@ def small_model() -> FastClassifier:
 TEXTS = ["a b c\nd e f a b", "", "\n", "unknown words only", "j i h g", "naïve\nnaïve a b", "a a a a a\n"]
 
 
-def test_a_text_scores_the_same_alone_and_in_company() -> None:
-    model = small_model()
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_text_scores_the_same_alone_and_in_company(bits: int) -> None:
+    model = small_model(bits)
     together = model.scores(pa.array(TEXTS))
     for row, text in enumerate(TEXTS):
         np.testing.assert_array_equal(model.scores(pa.array([text]))[0], together[row])
@@ -100,13 +101,15 @@ def test_a_text_scores_the_same_alone_and_in_company() -> None:
     np.testing.assert_array_equal(many, np.tile(together, (700, 1)))
 
 
-def test_scores_are_the_formula() -> None:
-    model = small_model()
+@pytest.mark.parametrize("bits", [4, 8])
+def test_scores_are_the_formula(bits: int) -> None:
+    model = small_model(bits)
     text = "a b a\nc a b"
     counted = features_by_definition(text, model.vocabulary)
     weight = {f: (1 + np.log(n)) * float(model.idf[f]) for f, n in counted.items()}
     norm = np.sqrt(sum(w * w for w in weight.values()))
-    rows = model.embeddings.astype(float) * model.scales.astype(float)[:, None]
+    integers = model.embeddings if bits == 8 else unpacked(model.embeddings)
+    rows = integers.astype(float) * model.scales.astype(float)[:, None]
     hidden = sum(w / norm * rows[f] for f, w in weight.items())
     np.testing.assert_allclose(model.scores(pa.array([text]))[0], hidden @ model.head + model.bias, rtol=1e-4)
 
@@ -120,8 +123,9 @@ def test_a_text_without_known_words_gets_the_bias() -> None:
     np.testing.assert_array_equal(model.scores(pa.array(["zzz", "", "\n"])), np.tile(model.bias, (3, 1)))
 
 
-def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
-    model = small_model()
+@pytest.mark.parametrize("bits", [4, 8])
+def test_saved_and_loaded_is_the_same(tmp_path: Path, bits: int) -> None:
+    model = small_model(bits)
     model.save(tmp_path)
     again = FastClassifier.load(tmp_path)
     assert again.labels == model.labels
@@ -152,6 +156,16 @@ def test_quantising_loses_at_most_half_a_step(rows: list[list[float]]) -> None:
     steps, scales = quantised(exact)
     error = np.abs(steps * scales.astype(np.float32)[:, None] - exact)
     assert (error <= np.abs(exact).max(axis=1, keepdims=True) / 127 * 0.502 + 1e-4).all()
+
+
+@given(st.lists(st.lists(st.floats(-10, 10, width=16), min_size=6, max_size=6), min_size=1, max_size=5))
+def test_four_bits_are_no_worse_than_rounding_to_the_largest_entry(rows: list[list[float]]) -> None:
+    exact = np.array(rows, np.float32)
+    packed, scales = quantised(exact, 4)
+    assert packed.shape == (len(rows), 3)
+    error = np.square(unpacked(packed) * scales.astype(np.float32)[:, None] - exact).sum(axis=1)
+    step = np.abs(exact).max(axis=1) / 7
+    assert (error <= 6 * np.square(step * 0.502 + 1e-4)).all()
 
 
 def test_bag_weights_have_unit_length() -> None:

@@ -1,7 +1,7 @@
 """The linear-time model: a bag of words and word pairs, embedded in a small space, softmax on top.
 
 Sublinear TF-IDF weights (Salton and Buckley 1988), L2-normalised bags, one embedding a feature (as fastText: Joulin et
-al. 2016), kept as int8 with one scale a row. Scoring needs numpy and pyarrow only.
+al. 2016), kept as 8- or 4-bit integers with one scale a row. Scoring needs numpy and pyarrow only.
 """
 
 from __future__ import annotations
@@ -27,19 +27,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WEIGHTS = "weights.safetensors"
-_LARGEST = 127
+_ZERO_NIBBLE = 8
+_ENOUGH_TO_UNPACK = 256
+"""Texts from which unpacking the whole table once is quicker than unpacking rows as they come."""
 TERM_FREQUENCY = (1 + np.log(np.maximum(1, np.arange(256)))).astype(np.float32)
 """Sublinear term frequency of a count: 1 + ln(count)."""
 
 
 @dataclass(frozen=True, eq=False)
 class FastClassifier:
-    """Feature embeddings (F, D) int8 with scales (F,), inverse document frequencies (F,), head (D, L) and bias (L,)."""
+    """Feature embeddings with scales (F,), inverse document frequencies (F,), head (D, L) and bias (L,).
+
+    Embeddings are int8 (F, D), or uint8 (F, D / 2) with two 4-bit numbers in each byte (see `quantised`).
+    """
 
     labels: tuple[str, ...]
     vocabulary: Vocabulary
     idf: NDArray[np.float16]
-    embeddings: NDArray[np.int8]
+    embeddings: NDArray[np.int8] | NDArray[np.uint8]
     scales: NDArray[np.float16]
     head: NDArray[np.float32]
     bias: NDArray[np.float32]
@@ -49,14 +54,21 @@ class FastClassifier:
         bags = self.vocabulary.bags(texts)
         weights = bag_weights(bags, self._idf) * self._scales[bags.features]
         logits = np.empty((len(texts), len(self.labels)), np.float32)
+        packed = self.embeddings.dtype == np.uint8
+        table = self._table if packed and len(texts) >= _ENOUGH_TO_UNPACK else self.embeddings
         offsets = bags.offsets.tolist()
-        # One small product a text: quicker here than any batched sum over int8 rows, and a text's bits cannot depend
-        # on its neighbours.
+        # One small product a text: quicker here than any batched sum over integer rows, and a text's bits cannot
+        # depend on its neighbours.
         for row, (start, end) in enumerate(pairwise(offsets)):
-            rows = self.embeddings.take(bags.features[start:end], axis=0).astype(np.float32)
-            np.dot(np.dot(weights[start:end], rows), self.head, out=logits[row])
+            rows = table.take(bags.features[start:end], axis=0)
+            exact = (unpacked(rows.view(np.uint8)) if table.dtype == np.uint8 else rows).astype(np.float32)
+            np.dot(np.dot(weights[start:end], exact), self.head, out=logits[row])
         logits += self.bias
         return logits
+
+    @cached_property
+    def _table(self) -> NDArray[np.int8]:
+        return unpacked(self.embeddings.view(np.uint8))
 
     @cached_property
     def _idf(self) -> NDArray[np.float32]:
@@ -96,6 +108,7 @@ class FastClassifier:
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise FolderError(f"{folder / WEIGHTS} is no fast model: {error}", "train or download it again") from error
         features, width = model.embeddings.shape
+        width *= 2 if model.embeddings.dtype == np.uint8 else 1
         if not (
             len(vocabulary) == features == len(model.idf) == len(model.scales)
             and model.head.shape == (width, len(labels))
@@ -117,9 +130,41 @@ def bag_weights(bags: Bags, idf: NDArray[np.float32]) -> NDArray[np.float32]:
     return weights
 
 
-def quantised(embeddings: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
-    """Rows as int8 and one float16 scale a row, so that `int8 * scale` is the row to within half a step."""
-    scales = np.maximum(np.abs(embeddings).max(axis=1, initial=0) / _LARGEST, 1e-7).astype(np.float16)
-    scales = np.maximum(scales, np.finfo(np.float16).smallest_subnormal)
-    steps = np.rint(embeddings / scales.astype(np.float32)[:, None])
-    return np.clip(steps, -_LARGEST, _LARGEST).astype(np.int8), scales
+def quantised(
+    embeddings: NDArray[np.float32], bits: int = 8
+) -> tuple[NDArray[np.int8] | NDArray[np.uint8], NDArray[np.float16]]:
+    """Rows (F, D) as small integers and one float16 scale a row, so that `integers * scale` is near the row.
+
+    With 8 bits the largest entry of a row is met and the others are within half a step. With 4 bits the scale of least
+    squared error among a few is taken, which cuts the largest entries of some rows; D must be even, and a byte holds
+    entries d (low half) and d + D / 2 (high half), each plus 8.
+    """
+    largest = 2 ** (bits - 1) - 1
+    full = np.abs(embeddings).max(axis=1, initial=0) / largest
+    best, least = _scales(full), np.full(len(full), np.inf, np.float32)
+    for share in (1.0,) if bits == 8 else np.linspace(0.5, 1.0, 11):  # noqa: PLR2004
+        scales = _scales(full * share)
+        error = np.square(_steps(embeddings, scales, largest) * scales[:, None].astype(np.float32) - embeddings).sum(1)
+        better = error < least
+        best[better], least[better] = scales[better], error[better]
+    steps = _steps(embeddings, best, largest)
+    if bits == 8:  # noqa: PLR2004
+        return steps, best
+    low, high = np.split((steps + _ZERO_NIBBLE).astype(np.uint8), 2, axis=1)
+    return low | (high << 4), best
+
+
+def _scales(wanted: NDArray[np.float32]) -> NDArray[np.float16]:
+    """As float16, none of them zero."""
+    return np.maximum(wanted.astype(np.float16), np.finfo(np.float16).smallest_subnormal)
+
+
+def _steps(embeddings: NDArray[np.float32], scales: NDArray[np.float16], largest: int) -> NDArray[np.int8]:
+    return np.clip(np.rint(embeddings / scales.astype(np.float32)[:, None]), -largest, largest).astype(np.int8)
+
+
+def unpacked(rows: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """Rows of two 4-bit numbers a byte (n, D / 2) as int8 (n, D)."""
+    numbers: NDArray[np.int8] = np.concatenate([rows & 15, rows >> 4], axis=1).view(np.int8)
+    numbers -= np.int8(_ZERO_NIBBLE)
+    return numbers

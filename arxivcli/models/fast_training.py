@@ -32,14 +32,15 @@ class FastSettings(Settings):
 
     kind: Literal["fast"] = "fast"
     seed: int = 0
-    dimension: int = Field(64, ge=2, le=1024)
+    dimension: int = Field(128, ge=2, le=1024, multiple_of=2)
+    bits: Literal[4, 8] = 4
     min_count: int = Field(12, ge=1)
     max_words: int = Field(65_535, ge=1)
     max_pairs: int = Field(200_000, ge=0)
     epochs: int | None = Field(None, ge=1, le=1000)
     batch_size: int | None = Field(None, ge=1)
-    lr: float = Field(0.002, gt=0)
-    feature_dropout: float = Field(0.35, ge=0, lt=1)
+    lr: float = Field(0.0025, gt=0)
+    feature_dropout: float = Field(0.4, ge=0, lt=1)
     label_smoothing: float = Field(0.02, ge=0, lt=1)
     title_only: float = Field(0.1, ge=0, le=1)
     balance: float = Field(0.0, ge=0, le=1)
@@ -70,7 +71,7 @@ class FastTrainee:
         self.papers_per_step = settings.batch_size or int(np.clip(papers // 64, 16, _LARGEST_BATCH))
         self.papers_per_step = min(self.papers_per_step, papers)
         self.steps_per_epoch = papers // self.papers_per_step
-        self.epochs = settings.epochs or int(np.clip(-(-_STEPS_WANTED // self.steps_per_epoch), 4, 40))
+        self.epochs = settings.epochs or int(np.clip(-(-_STEPS_WANTED // self.steps_per_epoch), 3, 40))
         idf = vocabularies.inverse_document_frequencies(training.whole, len(vocabulary))
         self._idf16, self._idf = idf, idf.astype(np.float32)
         self._network = _Network(len(vocabulary), settings.dimension, len(labels), settings.seed)
@@ -180,7 +181,7 @@ class FastTrainee:
 
     def classifier(self, weights: dict[str, NDArray[Any]]) -> FastClassifier:
         """The finished model from weights of `weights()`."""
-        embeddings, scales = quantised(weights["bag.weight"].astype(np.float32))
+        embeddings, scales = quantised(weights["bag.weight"].astype(np.float32), self.settings.bits)
         head = np.ascontiguousarray(weights["head.weight"].astype(np.float32).T)
         bias = (weights["head.bias"] + self._shift).astype(np.float32)
         return FastClassifier(self.labels, self.vocabulary, self._idf16, embeddings, scales, head, bias)
