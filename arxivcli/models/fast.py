@@ -160,7 +160,9 @@ def _scales(wanted: NDArray[np.float32]) -> NDArray[np.float16]:
 
 
 def _steps(embeddings: NDArray[np.float32], scales: NDArray[np.float16], largest: int) -> NDArray[np.int8]:
-    return np.clip(np.rint(embeddings / scales.astype(np.float32)[:, None]), -largest, largest).astype(np.int8)
+    nearest = np.rint(embeddings / scales.astype(np.float32)[:, None])
+    steps: NDArray[np.int8] = np.clip(nearest, -largest, largest).astype(np.int8)
+    return steps
 
 
 def unpacked(rows: NDArray[np.uint8]) -> NDArray[np.int8]:
