@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from invented import records
 
 from arxivcli.errors import InputError, UsageError
 from arxivcli.papers import PAPERS
 from arxivcli.sources import fields, files, lines
 from arxivcli.sources.files import Columns
-from tests.invented import records
 
 SNAPSHOT = {
     "id": "0704.0001",

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from invented import records
 
 from arxivcli.errors import FolderError, InputError, StorageError, UsageError
 from arxivcli.shards import Shards
 from arxivcli.splits import SPLITS
 from arxivcli.steps.preprocessing import Recipe, Report, preprocess, shelving, units
 from arxivcli.storage import owned
-from tests.invented import records
 
 
 @pytest.fixture(autouse=True)
@@ -100,8 +100,7 @@ def kinds(tmp_path: Path) -> dict[str, Path]:
 
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from tests.invented import batch
+    from invented import batch
 
     text = lines(records(300)).encode()
     (tmp_path / "a.jsonl").write_bytes(text)

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from invented import records
 
 from arxivcli.errors import ArxivcliError, StorageError
 from arxivcli.steps.preprocessing import Recipe, crew, preprocess, shelving, units
-from tests.invented import records
 
 # The real program, with units so small that a few papers make many of them.
 PROGRAM = """

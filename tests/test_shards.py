@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from invented import batch
 
 from arxivcli import shards
 from arxivcli.errors import FolderError, UsageError
 from arxivcli.papers import PAPERS
 from arxivcli.shards import Manifest, Shards, Source, Split
-from tests.invented import batch
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+import invented
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -20,7 +21,6 @@ from arxivcli.progress import Silent
 from arxivcli.shards import Shards
 from arxivcli.steps import evaluation, training
 from arxivcli.steps.preprocessing import Recipe, preprocess
-from tests import invented
 
 if TYPE_CHECKING:
     from pathlib import Path
