@@ -120,10 +120,14 @@ def _processes(work: Callable[[Any], Any], workers: int) -> Iterator[ProcessPool
 
 
 def _begin(work: Callable[[Any], Any]) -> None:
-    """What a new worker does first: the parent alone answers Ctrl-C, and no worker outlives it."""
+    begin_worker()
+    _mine.append(work)
+
+
+def begin_worker() -> None:
+    """What a new worker process does first: the parent alone answers Ctrl-C, and no worker outlives it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _keep_memory()
-    _mine.append(work)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

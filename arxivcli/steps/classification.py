@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arxivcli import calibration, parallel, text
+from arxivcli import calibration, metrics, parallel, text
 from arxivcli.errors import InputError
 from arxivcli.papers import PREDICTIONS, one_paper
 from arxivcli.sources import files
@@ -101,7 +101,7 @@ def answer(
     fine = pc.is_null(errors).to_numpy(zero_copy_only=False)
     probs = calibration.probabilities(logits[fine], model.card.calibration.temperature)
     labels = pa.array(model.card.labels, pa.string())
-    order = best_first(probs, question.top)
+    order = metrics.top(probs, question.top)
     sizes = np.where(fine, order.shape[1], 0)
     columns = [
         papers["id"],
@@ -111,17 +111,6 @@ def answer(
         errors,
     ]
     return pa.RecordBatch.from_arrays(columns, schema=PREDICTIONS)
-
-
-def best_first(probs: NDArray[np.float32], top: int) -> NDArray[np.int64]:
-    """Indices of the `top` largest of each row, largest first, of equal ones the first: (n, min(top, L))."""
-    count = min(top, probs.shape[1])
-    if count == probs.shape[1]:
-        return np.argsort(-probs, axis=1, kind="stable")
-    # The last place is decided by value, so of equal values beyond it any could be in; they differ in nothing but name.
-    few = np.sort(np.argpartition(-probs, count, axis=1)[:, :count], axis=1)
-    order = np.argsort(-np.take_along_axis(probs, few, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(few, order, axis=1)
 
 
 def _lists(sizes: NDArray[np.int64], flat: pa.Array, mask: NDArray[np.bool_] | None = None) -> pa.ListArray:

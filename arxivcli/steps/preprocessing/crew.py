@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import multiprocessing
-import os
-import signal
-import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -15,13 +10,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
+from arxivcli import parallel
 from arxivcli.errors import ArxivcliError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
-_KEPT_BYTES = 256 << 20
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -95,29 +88,6 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin() -> None:
-    """In a worker: the parent alone answers signals, and nobody outlives it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parallel.begin_worker()
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-    _keep_memory()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _keep_memory() -> None:
-    """In a worker: memory that was freed stays for the next batch instead of going back and forth to the kernel.
-
-    Worth a tenth of the running time. Where the C library is not glibc nothing changes.
-    """
-    gc.set_threshold(100_000, 20, 100)
-    pa.set_memory_pool(pa.system_memory_pool())
-    adjust = getattr(ctypes.CDLL(None), "mallopt", None)
-    if adjust is not None:
-        for parameter in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
-            adjust(parameter, _KEPT_BYTES)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
