@@ -15,12 +15,22 @@ if TYPE_CHECKING:
 COVERAGES = tuple(round(0.50 + 0.01 * step, 2) for step in range(50))
 """The coverages (0.50 to 0.99) whose conformal quantiles are stored with a model."""
 
+_TINY = 1e-46  # below any float32 but zero
+_PULL = 10.0  # as much as some papers: enough to tame a split of thirty, nothing beside one of thousands
+_SMALL = 1e-8
+_FLATTEST = 0.05
+"""Least slope: more confidence before means no less after."""
+
 
 @dataclass(frozen=True)
 class Calibration:
-    """One temperature, and for each coverage ("0.90") the largest nonconformity 1 - p(truth) that is let in."""
+    """How logits become probabilities (see `calibrated`), and for each coverage ("0.90") the largest nonconformity
+    1 - p(truth) that is let into a set.
+    """
 
     temperature: float = 1.0
+    slope: float = 1.0
+    intercept: float = 0.0
     quantiles: dict[str, float] = field(default_factory=dict)
 
 
@@ -33,10 +43,47 @@ def probabilities(logits: NDArray[np.float32], temperature: float = 1.0) -> NDAr
     return scaled
 
 
+def calibrated(logits: NDArray[np.float32], fitted: Calibration) -> NDArray[np.float32]:
+    """Probabilities (n, L): one temperature for all labels, then one straight line for the best label's log-odds.
+
+    The line (Platt 1999, on the top label as in Gupta and Ramdas 2022) mends what no temperature can: a model sure of
+    too much when it is sure and of too little when it is not. The other labels share what is left as they did before;
+    the best label stays the best.
+    """
+    probs = probabilities(logits, fitted.temperature)
+    if probs.size == 0 or probs.shape[1] == 1 or (fitted.slope, fitted.intercept) == (1.0, 0.0):
+        return probs
+    rows, best = np.arange(len(probs)), probs.argmax(axis=1)
+    odds, rest = _best_log_odds(probs, best)
+    probs[rows, best] = 0
+    second = probs.max(axis=1).astype(np.float64)
+    confidence = _sigmoid(fitted.intercept + fitted.slope * odds)
+    confidence = np.maximum(confidence, second / (rest + second))
+    confidence[rest <= _TINY] = 1  # nobody else is left to share with
+    shared: NDArray[np.float32] = (probs * ((1 - confidence) / rest)[:, None]).astype(np.float32)
+    shared[rows, best] = confidence
+    return shared
+
+
+def _best_log_odds(
+    probs: NDArray[np.float32], best: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log-odds of the best label of each row, and the probability of all others, never quite zero."""
+    is_best = np.arange(probs.shape[1]) == best[:, None]
+    # Summed without the best: 1 - p(best) would have lost all its digits where the model is sure.
+    rest = np.maximum(np.where(is_best, 0, probs).sum(axis=1, dtype=np.float64), _TINY)
+    return np.log(probs[is_best].astype(np.float64)) - np.log(rest), rest
+
+
+def _sigmoid(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    share: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
+    return share
+
+
 def fit(
     logits: NDArray[np.float32], truth: NDArray[np.int64], weights: NDArray[np.float64] | None = None
 ) -> Calibration:
-    """Temperature and conformal quantiles from held-out papers.
+    """Temperature, line and conformal quantiles from held-out papers.
 
     The temperature minimises the negative log likelihood (Guo et al. 2017, "On Calibration of Modern Neural
     Networks"); the quantiles are those of split-conformal prediction with scores 1 - p(truth) (Sadinle, Lei and
@@ -49,15 +96,49 @@ def fit(
     """
     if len(truth) == 0:
         return Calibration()
-    weights = np.ones(len(truth)) if weights is None else weights
+    weights = np.ones(len(truth)) if weights is None else weights / weights.mean()
     temperature = fit_temperature(logits, truth, weights)
-    scores = 1 - probabilities(logits, temperature)[np.arange(len(truth)), truth].astype(np.float64)
+    slope, intercept = _fit_line(probabilities(logits, temperature), truth, weights)
+    probs = calibrated(logits, Calibration(temperature, slope, intercept))
+    scores = 1 - probs[np.arange(len(truth)), truth].astype(np.float64)
     order = np.argsort(scores, kind="stable")
     # The paper to come counts as one more of average weight with an infinite score: what makes the promise hold for n.
-    share = np.cumsum(weights[order]) / (weights.sum() + weights.mean())
+    share = np.cumsum(weights[order]) / (len(truth) + 1)
     at = np.searchsorted(share, np.array(COVERAGES))
     quantiles = np.append(scores[order], 1.0)[at]
-    return Calibration(temperature, {f"{c:.2f}": float(q) for c, q in zip(COVERAGES, quantiles, strict=True)})
+    stored = {f"{c:.2f}": float(q) for c, q in zip(COVERAGES, quantiles, strict=True)}
+    return Calibration(temperature, slope, intercept, stored)
+
+
+def _fit_line(
+    probs: NDArray[np.float32], truth: NDArray[np.int64], weights: NDArray[np.float64], rounds: int = 50
+) -> tuple[float, float]:
+    """Slope and intercept of the best label's log-odds: logistic regression of being right, by Newton's method.
+
+    A small pull towards slope 1 and intercept 0 keeps both where they are when there is little to learn from.
+    """
+    best = probs.argmax(axis=1)
+    odds, _ = _best_log_odds(probs, best)
+    inputs = np.stack([odds, np.ones_like(odds)], axis=1)
+    right = (best == truth).astype(np.float64)
+    start = np.array([1.0, 0.0])
+
+    def loss(line: NDArray[np.float64]) -> float:
+        margin = np.clip(inputs @ line, -50, 50)
+        return float(weights @ (np.logaddexp(0, margin) - right * margin) + _PULL / 2 * np.square(line - start).sum())
+
+    line = start
+    for _ in range(rounds):
+        share = _sigmoid(inputs @ line)
+        slope = inputs.T @ (weights * (share - right)) + _PULL * (line - start)
+        curve = (inputs * (weights * share * (1 - share))[:, None]).T @ inputs + _PULL * np.eye(2)
+        step = np.linalg.solve(curve, slope)
+        while loss(line - step) > loss(line) and np.abs(step).max() > _SMALL:
+            step = step / 2
+        line = line - step
+        if np.abs(step).max() <= _SMALL:
+            break
+    return max(float(line[0]), _FLATTEST), float(line[1])
 
 
 def fit_temperature(

@@ -117,12 +117,55 @@ def test_the_temperature_is_the_best_there_is(seed: int) -> None:
         assert loss(found) <= min(loss(found * 1.05), loss(found / 1.05)) * (1 + 1e-6)
 
 
+lines = st.builds(calibration.Calibration, st.floats(0.05, 20), slope=st.floats(0.05, 3), intercept=st.floats(-5, 5))
+extremes = st.lists(st.lists(st.floats(-90, 90, width=32), min_size=4, max_size=4), min_size=1, max_size=5)
+
+
+@given(extremes, lines)
+def test_calibrating_keeps_the_order_of_labels_and_sums_to_one(rows: list[list[float]], how: calibration.Calibration) -> None:
+    logits = np.array(rows, np.float32)
+    probs = calibration.calibrated(logits, how)
+    np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)
+    order = np.argsort(-calibration.probabilities(logits, how.temperature), axis=1, kind="stable")
+    sorted_probs = np.take_along_axis(probs, order, axis=1)
+    assert (np.diff(sorted_probs, axis=1) <= 1e-6).all()
+    for row, alone in zip(probs, logits, strict=True):
+        np.testing.assert_array_equal(calibration.calibrated(alone[None], how)[0], row)
+
+
+def test_confidence_that_is_too_steep_is_mended() -> None:
+    chance = np.random.default_rng(0)
+    logits = chance.normal(size=(40_000, LABELS)).astype(np.float32) * 2
+    odds = np.sort(logits, axis=1)
+    sure = 1 / (1 + np.exp(-0.5 * (odds[:, -1] - odds[:, -2])))  # right less often than it says when sure
+    right = chance.random(len(logits)) < sure
+    truth = np.where(right, logits.argmax(axis=1), np.argsort(logits, axis=1)[:, -2])
+    fitted = calibration.fit(logits[:20_000], truth[:20_000])
+    ones = np.ones(20_000)
+    before, after = (
+        metrics.calibration_error(probs, truth[20_000:], ones)
+        for probs in (
+            calibration.probabilities(logits[20_000:], fitted.temperature),
+            calibration.calibrated(logits[20_000:], fitted),
+        )
+    )
+    assert after < 0.025 < before
+
+
+@pytest.mark.parametrize("papers", [1, 2, 5])
+def test_a_handful_of_papers_changes_little(papers: int) -> None:
+    logits, truth, _ = invented(6, papers)
+    fitted = calibration.fit(logits, truth)
+    assert 0.5 < fitted.slope < 2
+    assert abs(fitted.intercept) < 1
+
+
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9, 0.95])
 def test_sets_hold_the_truth_as_often_as_promised(coverage: float) -> None:
     logits, truth, _ = invented(3, 40_000)
     half = len(truth) // 2
     fitted = calibration.fit(logits[:half], truth[:half])
-    inside = calibration.conformal_sets(calibration.probabilities(logits[half:], fitted.temperature), fitted, coverage)
+    inside = calibration.conformal_sets(calibration.calibrated(logits[half:], fitted), fitted, coverage)
     held = inside[np.arange(half), truth[half:]].mean()
     assert coverage - 0.01 <= held
     if coverage > 0.9:  # below, the best label alone already holds more
@@ -132,7 +175,7 @@ def test_sets_hold_the_truth_as_often_as_promised(coverage: float) -> None:
 def test_every_set_has_the_best_label_and_grows_with_coverage() -> None:
     logits, truth, _ = invented(4, 1000)
     fitted = calibration.fit(logits, truth)
-    probs = calibration.probabilities(logits, fitted.temperature)
+    probs = calibration.calibrated(logits, fitted)
     sets = [calibration.conformal_sets(probs, fitted, c) for c in (0.5, 0.75, 0.905, 0.99)]
     assert all(s[np.arange(1000), probs.argmax(axis=1)].all() for s in sets)
     assert all((small <= large).all() for small, large in pairwise(sets))

@@ -52,7 +52,7 @@ def _show_labels(report: Evaluation) -> None:
 def _show_summary(report: Evaluation) -> None:
     whole, title = asdict(report.whole), asdict(report.title_only)
     rows = [(name, _figure(name, whole[name]), _figure(name, title[name])) for name in whole]
-    rows.insert(-1, ("ece at temperature 1", f"{report.uncalibrated_ece:.4f}", ""))
+    rows.insert(-1, ("ece uncalibrated", f"{report.uncalibrated_ece:.4f}", ""))
     title_line = f"{report.model} on {report.split}, papers weighted as in: {report.weights}"
     console.show_table(
         ("figure", "title and abstract", "title only"),

@@ -68,7 +68,8 @@ Puts scientific papers into {len(card.labels)} arXiv labels ({card.level} level)
 
 - Kind: `{card.kind}`, made by `arxivcli train`; every setting is in `settings.toml`.
 - Corpus: {papers} papers; manifest sha256 `{card.corpus["manifest_sha256"]}`.
-- Calibration: temperature {card.calibration.temperature:.3f}; expected calibration error on the calibration split
+- Calibration: temperature {card.calibration.temperature:.3f}, slope {card.calibration.slope:.3f} and intercept
+  {card.calibration.intercept:.3f} of the best label's log-odds; expected calibration error on the calibration split
   {quality["ece_before"]:.4f} before and {quality["ece_after"]:.4f} after.
 
 | on the validation split | |

@@ -40,8 +40,8 @@ class FastSettings(Settings):
     epochs: int | None = Field(None, ge=1, le=1000)
     batch_size: int | None = Field(None, ge=1)
     lr: float = Field(0.0025, gt=0)
-    feature_dropout: float = Field(0.4, ge=0, lt=1)
-    label_smoothing: float = Field(0.02, ge=0, lt=1)
+    feature_dropout: float = Field(0.45, ge=0, lt=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
     title_only: float = Field(0.1, ge=0, le=1)
     balance: float = Field(0.0, ge=0, le=1)
     prior: Literal["corpus", "arxiv"] = "corpus"
@@ -71,7 +71,7 @@ class FastTrainee:
         self.papers_per_step = settings.batch_size or int(np.clip(papers // 64, 16, _LARGEST_BATCH))
         self.papers_per_step = min(self.papers_per_step, papers)
         self.steps_per_epoch = papers // self.papers_per_step
-        self.epochs = settings.epochs or int(np.clip(-(-_STEPS_WANTED // self.steps_per_epoch), 3, 40))
+        self.epochs = settings.epochs or int(np.clip(-(-_STEPS_WANTED // self.steps_per_epoch), 4, 40))
         idf = vocabularies.inverse_document_frequencies(training.whole, len(vocabulary))
         self._idf16, self._idf = idf, idf.astype(np.float32)
         self._network = _Network(len(vocabulary), settings.dimension, len(labels), settings.seed)

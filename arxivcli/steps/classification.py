@@ -99,7 +99,7 @@ def answer(
     logits = model.classifier.scores(texts)
     errors = pc.if_else(pc.and_(pc.is_null(errors), pa.array(~np.isfinite(logits).all(axis=1))), "no score", errors)
     fine = pc.is_null(errors).to_numpy(zero_copy_only=False)
-    probs = calibration.probabilities(logits[fine], model.card.calibration.temperature)
+    probs = calibration.calibrated(logits[fine], model.card.calibration)
     labels = pa.array(model.card.labels, pa.string())
     order = metrics.top(probs, question.top)
     sizes = np.where(fine, order.shape[1], 0)

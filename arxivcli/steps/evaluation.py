@@ -34,7 +34,7 @@ class Evaluation:
         weights: "corpus" when every paper counts one, "arxiv" when papers are weighted to arXiv's own mix of labels.
         whole: from title and abstract.
         title_only: from the title alone.
-        uncalibrated_ece: expected calibration error at temperature 1.
+        uncalibrated_ece: expected calibration error of the plain softmax.
         labels: the labels of `per_label`.
         per_label: support (papers, weighted), precision, recall, F1 of each.
         per_archive: papers and top-1 of each archive.
@@ -88,10 +88,9 @@ def evaluate(model: Model, corpus: Path, split: str, weights: Weights, progress:
     if weights == "arxiv":
         importance = metrics.importance(truth, labels, taxonomy.papers_per_label(shards.level))[truth]
     archives = _archives(labels)
-    temperature = model.card.calibration.temperature
-    probs = calibration.probabilities(whole, temperature)
+    probs = calibration.calibrated(whole, model.card.calibration)
     right = probs.argmax(axis=1) == truth
-    by_title = calibration.probabilities(titles, temperature)
+    by_title = calibration.calibrated(titles, model.card.calibration)
     return Evaluation(
         model=model.card.name,
         split=split,

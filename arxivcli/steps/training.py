@@ -173,7 +173,7 @@ class _Run:
         weights = held_out.importance[held_out.truth]
         fitted = calibration.fit(logits, held_out.truth, weights)
         figures = {}
-        for name, temperature in (("ece_before", 1.0), ("ece_after", fitted.temperature)):
-            probs = calibration.probabilities(logits, temperature)
+        for name, how in (("ece_before", calibration.Calibration()), ("ece_after", fitted)):
+            probs = calibration.calibrated(logits, how)
             figures[name] = metrics.calibration_error(probs, held_out.truth, weights)
         return fitted, figures

@@ -5,7 +5,7 @@
 
 PAPERS are files that `arxivcli preprocess` reads, real arXiv papers with title, abstract and categories. The finished
 model replaces `arxivcli/models/builtin`. The same papers make the same bytes on the same kind of machine; an
-interrupted run is continued by the same command. About fifteen minutes and 6 GB of memory for half a million papers on
+interrupted run is continued by the same command. About ten minutes and 6 GB of memory for half a million papers on
 two cores.
 """
 
@@ -67,6 +67,7 @@ def readme(card: cards.Card, found: dict[str, dict]) -> str:
     """The model card for people."""
     arxiv = found["arxiv"]
     papers = card.corpus["papers"]
+    fitted = card.calibration
     columns = [(mix, part) for mix in ("arxiv", "corpus") for part in ("whole", "title_only")]
     rows = "\n".join(
         f"| {name} | " + " | ".join(figure(name, found[mix][part][name]) for mix, part in columns) + " |"
@@ -82,15 +83,16 @@ def readme(card: cards.Card, found: dict[str, dict]) -> str:
 What `arxivcli classify` answers with when no other model is named. It puts a paper into one of arXiv's
 {len(card.labels)} canonical active categories from title and abstract, or from the title alone.
 
-- Kind: `fast` (supervised bag of words and word pairs, int8), {card.settings["dimension"]} dimensions; settings in
-  `settings.toml`.
+- Kind: `fast`, a supervised bag of words and word pairs; {card.settings["dimension"]} dimensions in
+  {card.settings["bits"]} bits; settings in `settings.toml`.
 - Trained on {papers["train"]:,} real arXiv papers, 1986 to June 2026 (descriptive metadata, CC0), at most 2,000 a
   category before 2020 and 15,000 from then on: 2020-2024 is mostly computer science and mathematics, 2025-2026 is
   broad.
 - Its probabilities are for arXiv as it is: logits are shifted from the training papers' mix of categories to arXiv's
   own (estimated numbers of papers by primary category, September 2025).
-- Calibrated on {papers["calibration"]:,} other papers in arXiv's mix: temperature {card.calibration.temperature:.3f},
-  conformal quantiles for coverages from 0.50 to 0.99.
+- Calibrated on {papers["calibration"]:,} other papers in arXiv's mix: temperature {fitted.temperature:.3f}, then slope
+  {fitted.slope:.3f} and intercept {fitted.intercept:.3f} for the best answer's log-odds; conformal quantiles for
+  coverages from 0.50 to 0.99.
 - Made by `examples/builtin/make.py`.
 
 ## How good it is
