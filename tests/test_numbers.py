@@ -122,7 +122,9 @@ extremes = st.lists(st.lists(st.floats(-90, 90, width=32), min_size=4, max_size=
 
 
 @given(extremes, lines)
-def test_calibrating_keeps_the_order_of_labels_and_sums_to_one(rows: list[list[float]], how: calibration.Calibration) -> None:
+def test_calibrating_keeps_the_order_of_labels_and_sums_to_one(
+    rows: list[list[float]], how: calibration.Calibration
+) -> None:
     logits = np.array(rows, np.float32)
     probs = calibration.calibrated(logits, how)
     np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)

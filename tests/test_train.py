@@ -314,3 +314,9 @@ def test_names_nobody_knows(corpus: Path, tmp_path: Path) -> None:
         train(tmp_path / "nowhere", tmp_path / "mine")
     with pytest.raises(FolderError, match=r"is no model: it has no model\.json"):
         shelf.load(str(tmp_path))
+
+
+def test_the_list_of_presets_shows_every_setting() -> None:
+    ran = subprocess.run(command("train", "--list"), capture_output=True, check=True, text=True)
+    for setting in shelf.trainee("fast").Settings.model_fields:
+        assert setting in ran.stdout.split()

@@ -33,7 +33,14 @@ def train(
     if show:
         from arxivcli.models import shelf
 
-        return console.show_table(("preset", "kind"), [(name, shelf.preset(name)["kind"]) for name in shelf.presets()])
+        presets = {name: shelf.preset(name) for name in shelf.presets()}
+        settings = {name: shelf.trainee(values["kind"]).Settings(**values) for name, values in presets.items()}
+        rows = [
+            (name, key, "by the corpus" if value is None else value)
+            for name, chosen in settings.items()
+            for key, value in chosen.model_dump().items()
+        ]
+        return console.show_table(("preset", "setting", "value"), rows)
     from arxivcli.steps import training
 
     options = {"balance": balance, "seed": seed}
