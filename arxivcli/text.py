@@ -71,8 +71,9 @@ def clean_one(text: str) -> str:
         if "\\" in once:
             once = _ACCENT.sub(_accented, _BRACED_ACCENT.sub(r"\1", once))
             once = _composed(_LIGATURE.sub(lambda m: _LIGATURES[m[1] or m[2]], once))
-        once = " ".join(once.split())
-        if once == text:
+        if not once.isprintable() or "  " in once or once.startswith(" ") or once.endswith(" "):
+            once = " ".join(once.split())
+        if once == text or ("\\" not in once and once.isprintable()):
             return once
         text = once
 
