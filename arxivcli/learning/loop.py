@@ -33,7 +33,7 @@ class Trainee(Protocol):
         """Learn from the batch of global step `number`; its loss."""
 
     def validate(self) -> dict[str, float]:
-        """Figures on the validation split, among them `loss`."""
+        """Figures on the validation split, among them `loss` and `top1`."""
 
     def state(self) -> Tensors:
         """Everything the next step depends on."""
@@ -57,7 +57,11 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The weights of the best epoch by validation loss, and how it went."""
+    """The weights of the best epoch, and how it went.
+
+    The best has the highest top-1 on validation, and of equals the least loss: calibration, which comes later, mends a
+    loss that grew because the model became too sure, but not a wrong answer.
+    """
 
     weights: Tensors
     epochs: tuple[Epoch, ...]
@@ -133,7 +137,7 @@ class _Run:
 
     def close_epoch(self, number: int) -> str:
         validation = self.trainee.validate()
-        best = all(validation["loss"] < earlier.validation["loss"] for earlier in self.history)
+        best = all(_rank(validation) > _rank(earlier.validation) for earlier in self.history)
         epoch = Epoch(number, self.loss_sum / self.trainee.steps_per_epoch, validation, best)
         self.history.append(epoch)
         self.loss_sum = 0.0
@@ -155,6 +159,10 @@ class _Run:
         name = f"step-{self.step:09d}-epochs-{len(history):03d}"
         self.checkpoints.save(name, tensors, {"step": self.step, "loss_sum": self.loss_sum, "history": history})
         self._saved_at = time.monotonic()
+
+
+def _rank(validation: dict[str, float]) -> tuple[float, float]:
+    return validation["top1"], -validation["loss"]
 
 
 def _mixed(old: float, new: float) -> float:
