@@ -4,8 +4,8 @@
     python examples/builtin/make.py PAPERS... [--build FOLDER]
 
 PAPERS are files that `arxivcli preprocess` reads, real arXiv papers with title, abstract and categories. The finished
-model replaces `arxivcli/models/builtin`. The same papers make the same bytes; an interrupted run is continued by the same command. About ten minutes and 6 GB of memory for half a million papers on
-two cores.
+model replaces `arxivcli/models/builtin`. The same papers make the same bytes; an interrupted run is continued by the
+same command. About ten minutes and 6 GB of memory for half a million papers on two cores.
 """
 
 from __future__ import annotations
