@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 COVERAGES = tuple(round(0.50 + 0.01 * step, 2) for step in range(50))
 """The coverages (0.50 to 0.99) whose conformal quantiles are stored with a model."""
 
+ENOUGH = 50
+"""Papers from which a temperature is fitted; from fewer it would be chance."""
+
 _TINY = 1e-46  # below any float32 but zero
 _PULL = 10.0  # as much as some papers: enough to tame a split of thirty, nothing beside one of thousands
 _SMALL = 1e-8
@@ -32,6 +35,15 @@ class Calibration:
     slope: float = 1.0
     intercept: float = 0.0
     quantiles: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for numbers that no fit makes; NaN is never in a range."""
+        for name, least, most in (("temperature", 0.01, 100), ("slope", 0.01, 100), ("intercept", -100, 100)):
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} {getattr(self, name)} is not between {least} and {most}")
+        for coverage, quantile in self.quantiles.items():
+            if not 0 <= float(coverage) <= 1 or not 0 <= quantile <= 1:
+                raise ValueError(f"the quantile {quantile} of coverage {coverage} is not between 0 and 1")
 
 
 def probabilities(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
@@ -93,12 +105,16 @@ def fit(
         logits: (n, L).
         truth: (n,) index of the true label.
         weights: (n,) how much each paper counts; all alike when None.
+
+    From fewer than ENOUGH papers only the quantiles are taken, which are then wide.
     """
     if len(truth) == 0:
         return Calibration()
     weights = np.ones(len(truth)) if weights is None else weights / weights.mean()
-    temperature = fit_temperature(logits, truth, weights)
-    slope, intercept = _fit_line(probabilities(logits, temperature), truth, weights)
+    temperature, slope, intercept = 1.0, 1.0, 0.0
+    if len(truth) >= ENOUGH:
+        temperature = fit_temperature(logits, truth, weights)
+        slope, intercept = _fit_line(probabilities(logits, temperature), truth, weights)
     probs = calibrated(logits, Calibration(temperature, slope, intercept))
     scores = 1 - probs[np.arange(len(truth)), truth].astype(np.float64)
     order = np.argsort(scores, kind="stable")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PARTIAL = ".partial"
 """Suffix of a file that is being written; never read, removed by the next run."""
 
+LOCK = ".lock"
+"""Name of the file that says whose a folder is while somebody works in it."""
+
 _MEANINGS = {
     errno.ENOSPC: ("the disk is full", "free some space and run the same command again"),
     errno.EDQUOT: ("the disk quota is used up", "free some space and run the same command again"),
@@ -92,7 +95,7 @@ def sha256(path: Path) -> str:
 @contextmanager
 def owned(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process alone; a dead owner's lock is taken over. Raises StorageError naming the owner."""
-    lock = folder / ".lock"
+    lock = folder / LOCK
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         file = _locked(lock)

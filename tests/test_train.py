@@ -159,7 +159,7 @@ def test_a_loss_that_explodes_ends_the_training(corpus: Path, tmp_path: Path) ->
 
 def test_one_label_is_nothing_to_learn(tmp_path: Path) -> None:
     papers = [paper for paper in invented.records(300) if str(paper["categories"]).startswith("cs.CL")]
-    with pytest.raises(InputError, match="the training papers have 1 label"):
+    with pytest.raises(InputError, match="need at least two labels, these have 1"):
         train(corpus_of(tmp_path, papers, labels=("cs.CL",)), tmp_path / "mine")
 
 
@@ -171,7 +171,7 @@ def test_an_empty_split_is_told(tmp_path: Path) -> None:
 
 def test_the_prior_moves_answers_towards_arxivs_mix(tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path, invented.records(600))
-    plain, shifted = (train(corpus, tmp_path / name, f"prior={name}").folder for name in ("corpus", "arxiv"))
+    plain, shifted = (train(corpus, tmp_path / "models" / name, f"prior={name}").folder for name in ("corpus", "arxiv"))
     models = [shelf.load(str(folder)) for folder in (plain, shifted)]
     unknown = pa.array(["nothing anybody ever saw"])
     probs = [calibration.probabilities(m.classifier.scores(unknown))[0] for m in models]
@@ -283,6 +283,10 @@ def test_one_flipped_byte_is_noticed(model: Path, tmp_path: Path, name: str) -> 
         ({"labels": ["cs.CL", "cs.CV"]}, "other labels than its model.json"),
         ({"files": {"../secret": "0"}}, "names a file outside its folder"),
         ({"surprise": 1}, "cannot be read"),
+        ({"calibration": {"temperature": 0}}, "temperature 0 is not between"),
+        ({"calibration": {"temperature": 1e308}}, "temperature 1e\\+308 is not between"),
+        ({"calibration": {"temperature": 1, "slope": -1}}, "slope -1 is not between"),
+        ({"calibration": {"temperature": 1, "quantiles": {"0.90": 7}}}, "quantile 7 of coverage 0.90"),
     ],
 )
 def test_a_model_that_does_not_fit_is_refused(
@@ -320,3 +324,19 @@ def test_the_list_of_presets_shows_every_setting() -> None:
     ran = subprocess.run(command("train", "--list"), capture_output=True, check=True, text=True)
     for setting in shelf.trainee("fast").Settings.model_fields:
         assert setting in ran.stdout.split()
+
+
+def test_a_folder_of_somebody_elses_files_is_left_alone(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("my project")
+    for folder in (tmp_path, corpus):
+        before = sorted(folder.iterdir())
+        with pytest.raises(UsageError, match="is no model and holds"):
+            train(corpus, folder)
+        assert sorted(folder.iterdir()) == before
+    assert (tmp_path / "README.md").read_text() == "my project"
+
+
+def test_too_few_papers_calibrate_nothing(tmp_path: Path) -> None:
+    found = train(corpus_of(tmp_path, invented.records(200)), tmp_path / "mine").card
+    assert (found.calibration.temperature, found.calibration.slope) == (1, 1)
+    assert found.metrics["calibration"]["ece_before"] == found.metrics["calibration"]["ece_after"]

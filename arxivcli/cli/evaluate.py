@@ -23,7 +23,6 @@ def evaluate(
     weights: Annotated[
         Literal["corpus", "arxiv"], typer.Option(help="Count papers alike, or weigh them to arXiv's own mix.")
     ] = "corpus",
-    device: Annotated[str, typer.Option(help="Where the model computes.")] = "cpu",
     brief: Annotated[bool, typer.Option("--brief", help="Leave out the table of labels.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -31,7 +30,7 @@ def evaluate(
     from arxivcli.models import shelf
     from arxivcli.steps import evaluation
 
-    report = evaluation.evaluate(shelf.load(model, device), data, split, weights, console.progress(state(context)))
+    report = evaluation.evaluate(shelf.load(model), data, split, weights, console.progress(state(context)))
     if as_json:
         return console.show_json(report.as_json())
     if not brief:

@@ -95,7 +95,7 @@ def read(folder: Path) -> Card:
         card = Card(
             **values | {"labels": tuple(values["labels"]), "calibration": Calibration(**values["calibration"])},
         )
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise FolderError(f"{path} cannot be read: {error}", "copy or train the model again") from error
     _check(folder, card)
     return card

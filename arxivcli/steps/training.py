@@ -61,7 +61,10 @@ def train(
     # A label nobody has cannot be learned; answering it by chance would be worse than not knowing it.
     labels = tuple(label for label in shards.labels if shards.manifest.splits["train"].labels.get(label))
     _check(shards, labels)
+    if shards.rows("calibration") < calibration.ENOUGH:
+        progress.note(f"only {shards.rows('calibration')} calibration papers: probabilities stay as they come")
     run = _Run(chosen, shards, labels, output)
+    _refuse_foreign(output)
     with storage.owned(output):
         if restart:
             run.clear()
@@ -81,12 +84,23 @@ def train(
 def _check(shards: Shards, labels: tuple[str, ...]) -> None:
     if len(labels) < 2:  # noqa: PLR2004  with one label there is nothing to learn
         raise InputError(
-            f"the training papers have {len(labels)} label, at least two are needed",
+            f"the training papers need at least two labels, these have {len(labels)}",
             "preprocess more papers, or with other --labels",
         )
     for split in ("train", "validation"):
         if shards.rows(split) == 0:
             raise InputError(f"the {split} split of the corpus is empty", "preprocess more papers, or other --shares")
+
+
+def _refuse_foreign(output: Path) -> None:
+    """Raises UsageError for a folder of somebody else's files: a model would overwrite some of them."""
+    if not output.is_dir() or (output / cards.CARD).is_file() or (output / _CHECKPOINTS).is_dir():
+        return
+    strangers = sorted(path.name for path in output.iterdir() if path.name != storage.LOCK)
+    if strangers:
+        raise UsageError(
+            f"{output} is no model and holds {strangers[0]}", "choose a new or an empty folder with --output"
+        )
 
 
 class _Run:
