@@ -50,7 +50,7 @@ def test_its_card_says_how_good_it_is(builtin: shelf.Model) -> None:
 @pytest.mark.parametrize(
     ("title", "abstract", "category"),
     [
-        ("Gaps between prime numbers and the zeta function", "We bound the number of zeros.", "math.NT"),
+        ("Rational points on elliptic curves and Iwasawa theory", "We study Selmer groups.", "math.NT"),
         ("A survey of dwarf galaxies around a nearby spiral", "Stellar halo, dust and metallicity.", "astro-ph.GA"),
         ("Surface codes with fewer qubits", "Quantum error correction on superconducting qubits.", "quant-ph"),
         ("Machine translation of low-resource languages", "We train a multilingual language model.", "cs.CL"),
