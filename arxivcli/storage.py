@@ -50,6 +50,7 @@ def storage_errors(where: Path | str) -> Iterator[None]:
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that appears under `path` complete and synced, or not at all. Raises StorageError."""
+    path = path.resolve()  # a link stays a link; what it points to is replaced
     partial = path.with_name(path.name + PARTIAL)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

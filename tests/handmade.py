@@ -39,6 +39,8 @@ def save(folder: Path) -> Path:
     quantiles = {f"{coverage:.2f}": coverage for coverage in COVERAGES}
     card.write(
         folder,
-        card.Card("fast", "handmade", labels, "category", text.RECIPE, {}, {}, {}, Calibration(0.8, quantiles)),
+        card.Card(
+            "fast", "handmade", labels, "category", text.RECIPE, {}, {}, {}, Calibration(0.8, quantiles=quantiles)
+        ),
     )
     return folder

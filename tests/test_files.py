@@ -509,3 +509,25 @@ def test_no_record_stops_a_run(record: dict[str, object]) -> None:
     found = Readings(io.BytesIO(json.dumps(record).encode() + b'\n{"title": "after"}'), "jsonl")
     assert found.titles[-1] == "after"
     assert len(found.errors) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("title\r\nDeep learning\r\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
+        (b"title,abstract\rquark,b\rgalaxy,c\r", "carriage returns alone"),
+        (b"caf\xe9,title\nna\xefve,quark\n", ":1 is not UTF-8"),
+        (bytes(range(256)) * 50, "has no column of titles"),
+    ],
+)
+def test_tables_no_reader_understands_are_told(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "papers.csv").write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        list(files.read(tmp_path / "papers.csv"))
+
+
+def test_a_column_no_json_record_has_is_told(tmp_path: Path) -> None:
+    (tmp_path / "papers.jsonl").write_bytes(b'{"title": "A", "abstract": "B"}\n{"title": "C"}\n')
+    with pytest.raises(UsageError, match="--abstract-column summry: no such column; there are: title, abstract"):
+        list(files.read(tmp_path / "papers.jsonl", columns=files.Columns(abstract="summry")))
+    assert len(list(files.read(tmp_path / "papers.jsonl", columns=files.Columns(abstract="abstract")))) == 1

@@ -433,3 +433,13 @@ def test_an_input_that_changed_meanwhile_is_noticed(tmp_path: Path, stopped: Cal
     write(source, records(301))
     with pytest.raises(FolderError, match=r"is not the input .* was begun with: bytes was \d+, is \d+"):
         make(tmp_path / "out", source)
+
+
+def test_after_a_rejection_the_mended_input_is_taken(tmp_path: Path) -> None:
+    source, folder = tmp_path / "papers.jsonl", tmp_path / "out"
+    good = "".join(json.dumps(paper) + "\n" for paper in records(30))
+    source.write_text(good + "no paper\n")
+    with pytest.raises(InputError, match="--max-bad"):
+        preprocess([source], folder, Recipe(), workers=1)
+    source.write_text(good)
+    assert preprocess([source], folder, Recipe(), workers=1).manifest.read == 30

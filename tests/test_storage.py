@@ -121,3 +121,11 @@ def test_an_owner_who_fails_lets_go(tmp_path: Path) -> None:
         raise ValueError("a bug")
     with storage.owned(tmp_path):
         pass
+
+
+def test_a_link_stays_a_link_and_what_it_names_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    storage.write_whole(tmp_path / "link", b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"

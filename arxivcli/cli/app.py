@@ -97,7 +97,7 @@ def _run(arguments: list[str], debug: bool) -> int:
         code = _program().main(arguments, prog_name="arxivcli", standalone_mode=False) or 0
     except typer.TyperException as error:
         # An empty message: typer has shown the help of a command that needs a subcommand.
-        return _fail(_usage(error), debug) if error.message else UsageError.exit_code
+        return _fail(_usage(error), debug) if error.message or error.format_message() else UsageError.exit_code
     except ArxivcliError as error:
         return _fail(error, debug)
     except typer.Abort as error:
@@ -109,11 +109,7 @@ def _run(arguments: list[str], debug: bool) -> int:
             return _broken_pipe(leaving.__context__)
         code = leaving.code if isinstance(leaving.code, int) else 0
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        return _fail(
-            StorageError("cannot write: the disk is full", "free some space and run the same command again"), debug
-        )
+        return _fail(_storage_error(error), debug)
     if code == INTERRUPTED:
         _say("error: interrupted")
     return code
@@ -130,6 +126,15 @@ def _program() -> TyperGroup:
             if isinstance(parameter, TyperOption) and parameter.is_flag:
                 parameter.metavar = ""
     return program
+
+
+def _storage_error(error: OSError) -> StorageError:
+    """What is wrong with where we print; any other fault of the system is a bug and is raised again."""
+    if error.errno == errno.EBADF and console.stdout_is_closed():
+        return StorageError("the standard output is closed", "open it, or name a file with --output")
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageError("cannot write: the disk is full", "free some space and run the same command again")
+    raise error
 
 
 def _usage(error: typer.TyperException) -> UsageError:
@@ -174,7 +179,8 @@ def _flushed(code: int) -> int:
         except BrokenPipeError:
             code = BROKEN_PIPE if number == 1 else code
         except OSError as error:
-            _say(f"error: cannot write the standard output: {error.strerror}; the answer is incomplete")
+            if code != StorageError.exit_code:
+                _say(f"error: cannot write the standard output: {error.strerror}; the answer is incomplete")
             code = StorageError.exit_code
         else:
             continue
@@ -186,7 +192,8 @@ def _open_streams() -> None:
     """Give closed standard streams an end, so that no file of ours gets their number; print anything printable."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:
-            descriptor = os.open(os.devnull, os.O_RDWR)
+            # Nothing can be written to a closed stdout: an answer that nobody gets is an error, not a success.
+            descriptor = os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_RDWR)
             if descriptor != number:
                 os.dup2(descriptor, number)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115

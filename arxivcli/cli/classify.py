@@ -44,7 +44,8 @@ def classify(
     title: Annotated[str | None, typer.Option(help="The title of one paper, instead of a file.")] = None,
     abstract: Annotated[str | None, typer.Option(help="The abstract of one paper, instead of a file.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file; it is whole or not there.")
+        Path | None,
+        typer.Option("--output", "-o", readable=False, help="Write to this file; it is whole or not there."),
     ] = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Exit with 0 although papers have no answer.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -39,6 +40,11 @@ def write_line(text: str) -> None:
     """One line to stderr, whatever the text holds."""
     sys.stderr.write(escaped(text) + "\n")
     sys.stderr.flush()
+
+
+def stdout_is_closed() -> bool:
+    """Whether nothing can be written to stdout, as after `>&-`."""
+    return fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
 
 
 def sane_size() -> None:

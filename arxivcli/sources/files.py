@@ -66,12 +66,18 @@ def read_span(span: Span, source: str, columns: Columns, first: bool, batch_size
     stream = Stream(source, span)
     if first:
         stream.drop_bom()
-    return _read_records(stream, "jsonl", columns, batch_size)
+    return _read_records(stream, "jsonl", columns, batch_size, first)
 
 
-def _read_records(stream: Stream, format: str, columns: Columns, batch_size: int) -> Iterator[Reading]:  # noqa: A002
-    """Readings of JSON lines, JSON elements or lines of text."""
-    gathered = PaperRows(stream.name, format, columns)
+def _read_records(
+    stream: Stream,
+    format: str,  # noqa: A002
+    columns: Columns,
+    batch_size: int,
+    first: bool = True,
+) -> Iterator[Reading]:
+    """Readings of JSON lines, JSON elements or lines of text; the `first` record must have the columns asked for."""
+    gathered = PaperRows(stream.name, format, columns, must_have_columns=first and format != "txt")
     add = gathered.add_title if format == "txt" else gathered.add_json
     blocks = (
         ([element] for element in json_elements(stream.read, stream.name))
@@ -93,6 +99,7 @@ def _read_records(stream: Stream, format: str, columns: Columns, batch_size: int
 
 def detect(stream: Stream, columns: Columns = Columns()) -> str:  # noqa: B008
     """The format of a stream: what its first bytes say, else what its name says. Raises InputError for neither."""
+    stream.refuse_utf16()
     named = _SUFFIXES.get(_suffix(stream.name))
     found = "txt" if named == "txt" else _sniffed(stream.head.removeprefix(b"\xef\xbb\xbf").lstrip(), columns)
     if found is None and named in {None, "parquet"}:
@@ -100,7 +107,7 @@ def detect(stream: Stream, columns: Columns = Columns()) -> str:  # noqa: B008
             raise InputError(f"{stream.name} is empty", "give a file with papers")
         raise InputError(
             f"{stream.name} is none of {', '.join(FORMATS)}, as far as its first bytes show",
-            "name the format with --from, or the column of titles with --title-column",
+            "name the format with --from (txt: one title per line), or the column of titles with --title-column",
         )
     return found or str(named)
 

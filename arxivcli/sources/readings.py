@@ -50,7 +50,9 @@ class PaperRows:
         columns: Columns,
         header: tuple[str, ...] | None = None,
         delimiter: str | None = None,
+        must_have_columns: bool = False,
     ) -> None:
+        self._unchecked = must_have_columns
         self._delimiter = delimiter
         self._source = source
         self._format = format
@@ -126,6 +128,9 @@ class PaperRows:
         return None
 
     def _resolve(self, shape: tuple[str, ...]) -> Fields:
+        if self._unchecked:
+            fields.require_columns(shape, self._columns)
+            self._unchecked = False
         if len(self._shapes) >= _MANY_SHAPES:
             self._shapes.clear()
         return self._shapes.setdefault(shape, fields.resolve(shape, self._columns))

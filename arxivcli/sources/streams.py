@@ -74,6 +74,10 @@ class Stream:
     def drop_bom(self) -> None:
         """Skips a UTF-8 byte order mark. Raises InputError for UTF-16."""
         self.head = self.head.removeprefix(_BOM)
+        self.refuse_utf16()
+
+    def refuse_utf16(self) -> None:
+        """Raises InputError for UTF-16."""
         if self.head.startswith(_UTF16):
             raise InputError(f"{self.name} is UTF-16", "save it as UTF-8 (iconv -f UTF-16 -t UTF-8)")
 

@@ -38,7 +38,10 @@ def header_of(line: bytes, columns: Columns) -> tuple[str, list[str]]:
 
 
 def _cells(line: bytes, delimiter: str) -> list[str]:
-    return next(csv.reader([line.decode("utf-8", "replace").rstrip("\r\n")], delimiter=delimiter), [])
+    try:
+        return next(csv.reader([line.decode("utf-8", "replace").rstrip("\r\n")], delimiter=delimiter), [])
+    except csv.Error:  # a carriage return or a zero inside: no header of ours
+        return []
 
 
 def looks_like_table(line: bytes, columns: Columns) -> str | None:
@@ -55,9 +58,10 @@ def read_csv(stream: Stream, format: str, columns: Columns, batch_size: int) -> 
     csv.field_size_limit(_CELL_CAP)
     lines = _Lines(stream)
     first = next(lines, "")
-    delimiter, _ = header_of(first.encode("utf-8", "replace"), columns)
+    _require_text(first, stream.name)
+    delimiter, names = header_of(first.encode(), columns)
     rows = csv.reader(lines, delimiter=delimiter)
-    header = tuple(name.strip() for name in next(csv.reader([first], delimiter=delimiter), []))
+    header = tuple(name.strip() for name in names)
     _require_text_column(header, columns, stream.name)
     gathered = PaperRows(stream.name, format, columns, header, delimiter)
     for row in _numbered(rows, lines):
@@ -66,6 +70,14 @@ def read_csv(stream: Stream, format: str, columns: Columns, batch_size: int) -> 
             yield gathered.take()
     if len(gathered):
         yield gathered.take()
+
+
+def _require_text(first: str, name: str) -> None:
+    """Raises InputError for a header that is not UTF-8, or whose lines end as no reader today expects."""
+    if any("\ud800" <= sign <= "\udfff" for sign in first):
+        raise InputError(f"{name}:1 is not UTF-8", "save it as UTF-8 (iconv -f LATIN1 -t UTF-8)")
+    if "\r" in first.rstrip("\r\n"):
+        raise InputError(f"{name}:1 ends its lines with carriage returns alone", "convert it (tr '\\r' '\\n')")
 
 
 class _Lines:

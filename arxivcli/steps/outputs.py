@@ -26,6 +26,9 @@ _SUFFIXES: dict[str, Format] = {
     ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv",
 }  # fmt: skip
 _NOT_WRITTEN = {".gz", ".zst", ".zip", ".parquet"}
+_STANDARD = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
+"""Names of the standard output; a file of such a name is never made."""
+
 _UNTITLED = ("id", "title")
 """Columns of a table made from what was none."""
 
@@ -148,7 +151,7 @@ def _listed(parts: Iterator[bytes]) -> Iterator[bytes]:
 @contextmanager
 def opened(path: Path | None, standard: BinaryIO) -> Iterator[BinaryIO]:
     """Where the answers go: a file that is whole or absent, a device or pipe as it is, or the standard output."""
-    if path is None:
+    if path is None or str(path) in _STANDARD:
         yield standard
     elif path.exists() and not path.is_file() and not path.is_dir():
         with storage.storage_errors(path), path.open("wb") as device:

@@ -112,8 +112,12 @@ def preprocess(
         staging.begin(recipe, inputs, progress)
         with inputs.hashing():
             pieces = _cleaned(inputs, recipe, staging, workers, progress)
-            bad = _checked(pieces, inputs, max_bad)
-            stays, dropped, tallies = _judged(pieces, recipe, staging)
+            try:
+                bad = _checked(pieces, inputs, max_bad)
+                stays, dropped, tallies = _judged(pieces, recipe, staging)
+            except InputError:
+                staging.discard()  # rejected, not interrupted: next time the records are others
+                raise
             made = _shelved(pieces, stays, staging, workers, progress)
             manifest = _manifest(recipe, inputs, pieces, dropped, tallies, made)
         staging.finish(manifest)

@@ -35,13 +35,14 @@ class Staging:
         """Remove what an earlier run made, its manifest first, and nothing else."""
         with storage.storage_errors(self.corpus):
             (self.corpus / MANIFEST).unlink(missing_ok=True)
-            self._remove()
+            self.discard()
             for split in splits.SPLITS:
                 for file in (self.corpus / split).glob("*"):
                     if _OUR_FILE.fullmatch(file.name):
                         file.unlink()
 
-    def _remove(self) -> None:
+    def discard(self) -> None:
+        """Remove what is not finished."""
         if self.folder.exists():
             self._plan.unlink(missing_ok=True)
             shutil.rmtree(self.folder)
@@ -66,7 +67,7 @@ class Staging:
                 raise FolderError(
                     f"{self.corpus} was made from {before.name} as it was then, {now.name} differs", _START_OVER
                 )
-        self._remove()
+        self.discard()
         return manifest
 
     def begin(self, recipe: Recipe, inputs: Inputs, progress: Progress) -> None:
@@ -84,7 +85,7 @@ class Staging:
                 f"{self.corpus} holds shards without a manifest", "choose another folder, or start over with --restart"
             )
         with storage.storage_errors(self.folder):
-            self._remove()
+            self.discard()
             self.folder.mkdir()
         storage.write_whole(self._plan, json.dumps(plan).encode())
 
@@ -106,7 +107,7 @@ class Staging:
         """Write the manifest, then remove the scaffolding. Raises StorageError."""
         storage.write_whole(self.corpus / MANIFEST, manifest.to_bytes())
         with storage.storage_errors(self.folder):
-            self._remove()
+            self.discard()
 
 
 def _same_settings(before: dict[str, Any], recipe: Recipe, corpus: Path) -> None:
