@@ -23,14 +23,16 @@ from arxivcli.steps.preprocessing import Recipe, crew, preprocess, shelving, uni
 
 # The real program, with units so small that a few papers make many of them.
 PROGRAM = """
-import resource, sys
+import sys
 from arxivcli.steps.preprocessing import shelving, units
 units.UNIT_BYTES, units._CHUNK, units._BATCH, shelving.ENOUGH = 20_000, 3_000, 20, 20
 from arxivcli.cli.app import main
 try:
     main()
 finally:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
+    # Not getrusage: its maximum is inherited from the process that started this one.
+    peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))
+    print(int(peak.split()[1]) // 1024, file=sys.stderr)
 """
 
 
