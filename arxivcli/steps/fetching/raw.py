@@ -1,0 +1,159 @@
+"""The folder of what was fetched.
+
+    data/raw/
+        arxiv-metadata-oai-snapshot.zip       the snapshot, as it came
+        papers/2401.jsonl.zst                 merged: one line a paper, by month of the id, sorted
+        harvests/oai-cs.LG/                   a harvest that is not finished
+            part-000001.jsonl.zst             pages as they came
+            .state.json                       how far it is
+
+Everything in it that has a visible name is for `preprocess`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+import pyarrow as pa
+
+from arxivcli import storage
+from arxivcli.errors import FolderError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from arxivcli.sources.entries import Entry
+
+PAPERS, HARVESTS = "papers", "harvests"
+LINES = ".jsonl.zst"
+_STATE = ".state.json"
+_LEVEL = 3
+_CHUNK = 1 << 20
+
+
+@dataclass
+class State:
+    """How far a harvest is. What is saved is always true: parts are written before the state that counts them.
+
+    Attributes:
+        asked: What the harvest is of, as its source understands it.
+        first: First day (or moment) of this pass over it.
+        began: When this pass began, by the server's clock.
+        reached: Last day that was brought in.
+        token: What asks for the next page.
+        token_at: When the token came, seconds since 1970.
+        parts: How many parts of this pass are on disk.
+        pages: How many answers this pass took.
+        papers: How many papers are in the parts, also those that came twice.
+        dropped: How many records were no papers, by reason.
+        mended: Ids of papers in which characters were mended.
+        bad: Ids of papers the server cannot give.
+        listed: Whether the list of this pass came to its end.
+        left: What is still to be asked, for sources that plan ahead.
+        finished: When the last whole pass began; None before there was one.
+    """
+
+    asked: dict[str, str | None]
+    first: str | None = None
+    began: str = ""
+    reached: str | None = None
+    token: str | None = None
+    token_at: float = 0.0
+    parts: int = 0
+    pages: int = 0
+    papers: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    mended: list[str] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
+    listed: bool = False
+    left: list[list[str]] | None = None
+    finished: str | None = None
+
+    def passed(self) -> Self:
+        """The state after this pass: only what it was of and when it began is remembered."""
+        return type(self)(self.asked, finished=self.began)
+
+
+class Harvest:
+    """One harvest's folder. It is held by one process: see `storage.owned`."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
+        self.folder = folder / HARVESTS / name
+
+    def load(self) -> State | None:
+        """The saved state. Raises FolderError when it is damaged."""
+        path = self.folder / _STATE
+        if not path.exists():
+            return None
+        try:
+            values: dict[str, Any] = orjson.loads(path.read_bytes())
+            known = {f.name for f in fields(State)}
+            return State(**{key: value for key, value in values.items() if key in known})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise FolderError(f"{path} is damaged: {error}", "start this harvest over with --restart") from error
+
+    def save(self, state: State) -> None:
+        """Keep the state, whole. Raises StorageError."""
+        storage.write_whole(self.folder / _STATE, orjson.dumps(asdict(state), option=orjson.OPT_INDENT_2))
+
+    def add(self, state: State, entries: Iterable[Entry]) -> None:
+        """Write a part and count it in the state, which is not saved yet. Raises StorageError."""
+        lines = [entry.line for entry in entries]
+        if lines:
+            write_lines(self._part(state.parts + 1), lines)
+            state.parts += 1
+            state.papers += len(lines)
+
+    def parts(self, state: State) -> list[Path]:
+        """The parts of this pass, in their order."""
+        return [self._part(number) for number in range(1, state.parts + 1)]
+
+    def sweep(self, state: State) -> None:
+        """Remove parts that no state counts: a pass was merged, or a crash came between part and state."""
+        counted = set(self.parts(state))
+        for path in self.folder.glob(f"part-*{LINES}*"):
+            if path not in counted:
+                with storage.storage_errors(path):
+                    path.unlink()
+
+    def forget(self) -> None:
+        """Remove everything, for `--restart`."""
+        with storage.storage_errors(self.folder):
+            (self.folder / _STATE).unlink(missing_ok=True)
+        self.sweep(State({}))
+
+    def _part(self, number: int) -> Path:
+        return self.folder / f"part-{number:06d}{LINES}"
+
+
+def harvests(folder: Path) -> list[Harvest]:
+    """All harvests in a folder, by name."""
+    return [Harvest(folder, path.parent.name) for path in sorted((folder / HARVESTS).glob(f"*/{_STATE}"))]
+
+
+def write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """A file of lines, whole or absent; the same lines make the same bytes. Raises StorageError."""
+    storage.write_whole(path, frame(lines))
+
+
+def frame(lines: Iterable[bytes]) -> bytes:
+    """Lines as a Zstandard frame; frames one after another are a file of lines too."""
+    content = b"".join(line + b"\n" for line in lines)
+    packed: bytes = pa.Codec("zstd", _LEVEL).compress(content, asbytes=True)
+    return packed
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file. Raises InputError when it is damaged."""
+    try:
+        with pa.CompressedInputStream(pa.OSFile(str(path)), "zstd") as stream:
+            rest = b""
+            while chunk := stream.read(_CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from lines
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is damaged: {error}", "remove it and fetch again with --restart") from error
