@@ -22,7 +22,7 @@ READING, SPLITTING, CHOOSING = "What is read", "How it is split", "What is left 
 
 def preprocess(
     context: typer.Context,
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files of papers; - is standard input.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files or folders of papers; - is stdin.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Corpus folder to make.")] = Path("data/papers"),
     split: Annotated[
         SplitRule, typer.Option(help="By a hash of the abstract, or by date.", rich_help_panel=SPLITTING)
@@ -64,6 +64,7 @@ def preprocess(
     json: JsonOption = False,
 ) -> None:
     """Make a corpus to learn from: clean, deduplicate, split. The same command continues an interrupted run."""
+    from arxivcli.sources import folders
     from arxivcli.sources.files import Columns
     from arxivcli.steps.preprocessing import Recipe, numbers
     from arxivcli.steps.preprocessing import preprocess as step
@@ -81,7 +82,9 @@ def preprocess(
         format=format,
         columns=Columns(title_column, abstract_column, id_column),
     )
-    sources = [sys.stdin.buffer if name == "-" else Path(name) for name in inputs]
+    sources = [
+        source for name in inputs for source in ([sys.stdin.buffer] if name == "-" else folders.spread([Path(name)]))
+    ]
     progress = console.progress(state(context))
     report = step(sources, output, recipe, workers, max_bad, restart, progress)
     progress.note(f"{output} was finished before: nothing to do" if report.already else f"saved {output}")

@@ -17,7 +17,6 @@ from arxivcli.errors import RemoteError, UsageError, unknown
 from arxivcli.sources import entries, xml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from xml.etree.ElementTree import Element
 
     from arxivcli.sources.entries import Entry
@@ -237,17 +236,14 @@ def narrower(name: str | None) -> list[str]:
     return [leaf for leaf in leaves if leaf.startswith(f"{name}:")]
 
 
-def days(first: str, until: str) -> Iterator[str]:
-    """The days from one to another, both included."""
-    day = date.fromisoformat(first)
-    while day <= date.fromisoformat(until):
-        yield day.isoformat()
-        day += timedelta(days=1)
-
-
 def day_before(moment: str) -> str:
     """The day before that of a date or date and time, not before EARLIEST."""
     return max(EARLIEST, date.fromisoformat(moment[:10]) - timedelta(days=1)).isoformat()
+
+
+def day_after(day: str) -> str:
+    """The day after a date."""
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
 
 
 def today() -> date:

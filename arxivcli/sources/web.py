@@ -121,6 +121,8 @@ class Web:
 
     def __init__(self, base: str, manners: Manners, progress: Progress, hosts: tuple[str, ...] = ()) -> None:
         self.base = checked_url(base)
+        if _is_arxivs(self.base.host) and manners.pace < PACE:
+            raise UsageError(f"arXiv asks for {PACE:g} seconds between requests", "a shorter --pace is for mirrors")
         self._manners = manners
         self._progress = progress
         self._hosts = {place(self.base), *hosts, *manners.allowed}

@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +24,7 @@ from arxivcli.sources.web import BrokenAnswerError
 from arxivcli.steps.fetching import raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,7 +41,6 @@ _MOST_RESTARTS = 3
 """Restarts on one day after which there is no way on."""
 
 _REMEMBERED = 200_000
-_GOOD_DAYS = 14
 _WORTH_LISTING = 20
 """Missing records of a day from which listing the day is quicker than asking for each."""
 
@@ -55,6 +54,7 @@ class Listing:
         self._state = state
         self._progress = progress
         self._recent: set[str] = set()
+        self._size = 0
         self._whole = Slice(state.asked["set"], state.first, state.asked["until"])
 
     # -- the list -----------------------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ class Listing:
                 wanted, token = self._by_date(), None
                 continue
             except BrokenAnswerError as error:
-                wanted, token = self._around(str(error)), None
+                wanted, token = self._around(wanted, str(error)), None
                 continue
             fruitless = 0 if self._news(page) else fruitless + 1
             state.token, state.token_at, state.listed = page.token, time.time(), page.token is None
@@ -127,6 +127,7 @@ class Listing:
         state = self._state
         state.began = state.began or page.answered or datetime.now(UTC).isoformat()
         state.pages += 1
+        self._size = max(self._size, len(page.headers))
         state.reached = max(filter(None, (state.reached, page.reached)), default=None)
         state.dropped = dict(Counter(state.dropped) + page.dropped)
         state.mended += page.mended
@@ -136,39 +137,42 @@ class Listing:
 
     # -- pages the server cannot make ---------------------------------------------------------------------------------
 
-    def _around(self, why: str) -> Slice:
-        """Go on day by day until the day that breaks the server is dealt with; what comes after it is to be listed."""
-        state, last = self._state, self._whole.until or oai.today().isoformat()
-        first = max(filter(None, (state.reached, state.first)), default=oai.EARLIEST.isoformat())
-        self._progress.note(f"{why}: going on day by day from {first}")
+    def _around(self, failed: Slice, why: str) -> Slice:
+        """Bring in the days near a page that fails, all but what makes it fail; the slice that comes after them."""
+        state = self._state
+        start = max(filter(None, (failed.first, state.reached, state.first)), default=oai.EARLIEST.isoformat())
+        self._progress.note(f"{why}: going around it, from {start} on")
         state.token = None
-        day = first
-        for number, day in enumerate(oai.days(first, last)):
-            if not self._day(day, self._whole.set) or number > _GOOD_DAYS:
-                break
-        following = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
-        if following > last:
-            state.listed = True
-            self._harvest.save(state)
-        return replace(self._whole, first=min(following, last))
+        rest = self._server.headers(replace(self._whole, first=start))
+        near = sorted(header.stamp for header in rest.headers)[: 2 * max(self._size, 1)]
+        if near:
+            self._days(sorted(set(near)), self._whole.set)
+        following = oai.day_after(max(near, default=start))
+        whole = len(near) == len(rest.headers) and rest.token is None
+        state.listed = whole or following > (self._whole.until or oai.today().isoformat())
+        self._harvest.save(state)
+        return replace(self._whole, first=following)
 
-    def _day(self, day: str, name: str | None) -> bool:
-        """List one day of a set, in smaller sets or paper by paper where that fails; whether it did not fail."""
-        wanted = Slice(name, day, day)
+    def _days(self, days: Sequence[str], name: str | None) -> None:
+        """List some days of a set; where that fails, half of them, smaller sets of one, or paper by paper."""
+        wanted = Slice(name, days[0], days[-1])
         there: set[str] = set()
         try:
             for page in _pages(self._server.records, wanted):
                 self._keep(page)
                 there.update(header.id for header in page.headers)
         except BrokenAnswerError:
+            half = len(days) // 2
             smaller = oai.narrower(name)
-            for narrow in smaller:
-                self._day(day, narrow)
-            if not smaller:
+            if half:
+                self._days(days[:half], name)
+                self._days(days[half:], name)
+            elif smaller:
+                for narrow in smaller:
+                    self._days(days, narrow)
+            else:
                 pages = _pages(self._server.headers, wanted)
                 self._one_by_one(h.id for page in pages for h in page.headers if h.id not in there)
-            return False
-        return True
 
     def _one_by_one(self, identifiers: Iterator[str]) -> None:
         """Papers asked for by id; those the server cannot give are noted and left out."""
@@ -203,7 +207,7 @@ class Listing:
             self._progress.begin("fetching what is missing", len(missing))
             for day, papers in sorted(Counter(header.stamp for header in missing).items()):
                 if papers >= _WORTH_LISTING:
-                    self._day(day, self._whole.set)
+                    self._days([day], self._whole.set)
             still = ~np.isin(_keys(header.id for header in missing), self._there())
             self._one_by_one(missing[place].id for place in np.flatnonzero(still))
             self._progress.end()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from arxivcli.progress import Progress
 
-_HELD_BYTES = 64 << 20
+_HELD_BYTES = 32 << 20
 """Lines kept in memory before they go to the disk, sorted by month."""
 
 _INDEX = ".index.json"

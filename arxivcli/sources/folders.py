@@ -1,0 +1,49 @@
+"""Folders of papers: the files in them that are papers by their names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arxivcli.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+_PAPERS = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"}
+_PACKED = {".gz", ".zst"}
+
+
+def spread(sources: Iterable[Path]) -> list[Path]:
+    """The paths, folders replaced by the files of papers in and below them, sorted.
+
+    Hidden files and folders, and what is still being written, are left out. A zip counts as papers when its name says
+    nothing else, as the snapshot's does.
+
+    Raises:
+        InputError: A folder has no file of papers.
+    """
+    found: list[Path] = []
+    for source in sources:
+        found += _inside(source) if source.is_dir() else [source]
+    return found
+
+
+def _inside(folder: Path) -> list[Path]:
+    some = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_papers(path.relative_to(folder))]
+    if not some:
+        raise InputError(
+            f"{folder} has no file of papers in it", f"{', '.join(sorted(_PAPERS))} and .zip are looked for"
+        )
+    return some
+
+
+def _is_papers(path: Path) -> bool:
+    if any(part.startswith(".") for part in path.parts):
+        return False
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes[-1:] == [".zip"]:
+        return True
+    if suffixes and suffixes[-1] in _PACKED:
+        suffixes.pop()
+    return suffixes[-1:] != [] and suffixes[-1] in _PAPERS
