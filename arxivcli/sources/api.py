@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
@@ -93,12 +94,12 @@ class Api:
         """
         order = {"sortBy": "submittedDate", "sortOrder": "descending"}
         asked = {"search_query": query, "start": str(start), "max_results": str(size)}
-        return self._web.ask(asked | order, lambda reply: _feed(reply, start), frozenset({_BAD_REQUEST}))
+        return self._web.ask(asked | order, lambda reply: _page(reply, start), frozenset({_BAD_REQUEST}))
 
     def papers(self, identifiers: Sequence[str]) -> Feed:
         """The papers with these ids that exist. One id that the server does not take fails all. Raises as `search`."""
         asked = {"id_list": ",".join(identifiers), "start": "0", "max_results": str(len(identifiers))}
-        return self._web.ask(asked, lambda reply: _feed(reply, 0), frozenset({_BAD_REQUEST}))
+        return self._web.ask(asked, _list, frozenset({_BAD_REQUEST}))
 
 
 def plain_query(text: str) -> str:
@@ -109,14 +110,10 @@ def plain_query(text: str) -> str:
     query = " ".join((unquote_plus(text) if _COPIED.search(text) else text).split())
     if not query:
         raise UsageError("the query is empty", "give one like --query 'cat:cs.CL AND ti:transformer'")
-    depth, deepest, quoted = 0, 0, False
-    for sign in query:
-        quoted ^= sign == '"'
-        depth += 0 if quoted else (sign == "(") - (sign == ")")
-        deepest = min(deepest, depth)
-    if quoted or depth or deepest:
-        missing = "quotation mark" if quoted else "parenthesis"
-        raise UsageError(f"a {missing} in the query has no counterpart: {query}", f"see {MANUAL}")
+    unquoted = "".join(query.split('"')[::2])
+    depths = [0, *accumulate((sign == "(") - (sign == ")") for sign in unquoted)]
+    if query.count('"') % 2 or min(depths) < 0 or depths[-1]:
+        raise UsageError(f"a quotation mark or parenthesis has no counterpart in {query}", f"see {MANUAL}")
     return query
 
 
@@ -131,45 +128,52 @@ def within(query: str, first: str, last: str) -> str:
 # -- Atom -------------------------------------------------------------------------------------------------------------
 
 
-def _feed(reply: Reply, start: int) -> Feed:
+def _page(reply: Reply, start: int) -> Feed:
+    """Results of a search from `start` on. Raises as `_feed`, also when their number cannot be."""
+    feed = _feed(reply)
+    if feed.size and start + feed.size > feed.total:
+        raise TransientError(f"more results than the {feed.total:,} that the answer speaks of", tries=_TRIES)
+    if not feed.size and start < feed.total:
+        raise TransientError(f"an empty page, though there are {feed.total:,} results", tries=_TRIES)
+    return feed
+
+
+def _list(reply: Reply) -> Feed:
+    """Papers by id. Raises as `_feed`, also when some are left out that exist."""
+    feed = _feed(reply)
+    if feed.size < feed.total:
+        raise TransientError(f"only {feed.size} of {feed.total:,} papers, all of which were asked for", tries=_TRIES)
+    return feed
+
+
+def _feed(reply: Reply) -> Feed:
     """The results in an answer. Raises TransientError and BadQueryError."""
     try:
         root = xml.tree(reply.body, f"{_ATOM}feed")
     except TransientError as error:
-        if reply.status == _BAD_REQUEST:
-            raise BadQueryError("the server does not take the query (400)", f"see {MANUAL}") from error
-        raise
+        if reply.status != _BAD_REQUEST:
+            raise
+        raise BadQueryError("the server does not take the query (400)", f"see {MANUAL}") from error
     found = list(root.iter(f"{_ATOM}entry"))
-    _complain(found, reply.status)
-    feed = Feed([], _total(root), _answered(reply))
-    days, mended = [], []
-    for element in found:
-        paper, first_day = _entry(element)
-        if paper is None:
-            feed.dropped["no id or no date"] += 1
-            continue
-        feed.entries.append(paper)
-        days.append(first_day)
-        if xml.MENDED.encode() in paper.line:
-            mended.append(paper.id)
-    if not found and start < feed.total:
-        raise TransientError(f"an empty page, though there are {feed.total:,} results", tries=_TRIES)
-    return Feed(feed.entries, feed.total, feed.answered, min(days, default=None), feed.dropped, tuple(mended))
+    _complain(found)
+    made = [_entry(element) for element in found]
+    papers = [paper for paper, _ in made if paper]
+    oldest = min((day for _, day in made if day), default=None)
+    dropped = +Counter({"no id or no date": len(made) - len(papers)})
+    mended = tuple(paper.id for paper in papers if xml.MENDED.encode() in paper.line)
+    return Feed(papers, _total(root), _answered(reply), oldest, dropped, mended)
 
 
-def _complain(found: list[Element], status: int) -> None:
+def _complain(found: list[Element]) -> None:
     """Raises BadQueryError when the answer is a complaint. A paper may be called `Error`, but has an id."""
     for element in found:
         if _text(element, "title").strip() == "Error" and _identified(element) is None:
             raise BadQueryError(f"the server says: {_said(_text(element, 'summary'))}", f"see {MANUAL}")
-    if status == _BAD_REQUEST:
-        raise BadQueryError("the server does not take the query (400)", f"see {MANUAL}")
 
 
 def _said(text: str) -> str:
     """What a server says, fit for a line."""
-    signs = (c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
-    safe = "".join(signs)
+    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
     return safe if len(safe) <= _SAID else f"{safe[: _SAID - 1]}…"
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from arxivcli.errors import UsageError
+from arxivcli.errors import FolderError, UsageError
 from arxivcli.sources import api
 from arxivcli.sources.entries import parsed
 from arxivcli.sources.web import BrokenAnswerError, Manners, Web
@@ -114,15 +114,12 @@ class Window:
     def __str__(self) -> str:
         return f"submittedDate:[{self.first} TO {self.last}]"
 
-    def halves(self, now: str) -> tuple[str, str, str] | None:
-        """First, middle and last minute; None when it is too short. What is not over yet counts as short."""
-        begin = datetime.strptime(self.first, _MINUTE).replace(tzinfo=UTC)
-        end = datetime.strptime(self.last, _MINUTE).replace(tzinfo=UTC)
+    def middle(self, now: str) -> str | None:
+        """The minute in its middle, of what is over of it; None when it is too short to be halved."""
+        begin, end = (datetime.strptime(minute, _MINUTE).replace(tzinfo=UTC) for minute in (self.first, self.last))
         soon = datetime.fromisoformat(now) + timedelta(days=1)
-        minutes = int(((min(end, soon) if soon > begin else end) - begin).total_seconds()) // 60
-        if minutes < 2:  # noqa: PLR2004
-            return None
-        return self.first, (begin + timedelta(minutes=minutes // 2)).strftime(_MINUTE), self.last
+        minutes = ((min(end, soon) if soon > begin else end) - begin) // timedelta(minutes=1)
+        return (begin + timedelta(minutes=minutes // 2)).strftime(_MINUTE) if minutes > 1 else None
 
 
 class Searching:
@@ -137,21 +134,30 @@ class Searching:
         self._query = state.asked["query"] or ""
         self._limit = int(state.asked["limit"] or 0)
         self._failures = 0
+        self._left: list[Window] = []
         self._all: set[str] = set()
+        """Ids of all papers that came; only where their number is limited."""
         self._ids: set[str] = set()
+        """Ids of those that came in the first window."""
 
     def run(self) -> None:
         """Bring in all that the state does not say is there; it is saved after each answer."""
-        state = self._state
-        if state.left is None:
-            first = f"{(state.first or _EARLIEST.isoformat()).replace('-', '')}0000"
-            state.left = [asdict(Window(first, self._end(), size=SIZES[0]))]
-        if state.left:
-            window = Window(**state.left[0])
-            self._ids = self._there(window.part)
+        self._left = self._resumed()
+        if self._left:
+            self._ids = self._there(self._left[0].part)
             self._all = self._there(0) if self._limit else set()
-        while state.left and not self._enough():
-            self._step(Window(**state.left[0]))
+        while self._left and not self._enough():
+            self._step(self._left[0])
+
+    def _resumed(self) -> list[Window]:
+        """The windows that are left."""
+        first = f"{(self._state.first or _EARLIEST.isoformat()).replace('-', '')}0000"
+        if self._state.left is None:
+            return [Window(first, self._end(), size=SIZES[0])]
+        try:
+            return [Window(**values) for values in self._state.left]
+        except TypeError as error:
+            raise FolderError(f"{self._harvest.folder} is damaged: {error}", "start over with --restart") from error
 
     def _end(self) -> str:
         """The minute after the last day: that papers of midnight are in or out is the server's habit."""
@@ -204,10 +210,9 @@ class Searching:
         window.total = max(window.total, feed.total)
         window.dropped += feed.dropped.total()
         window.size = max(size for size in (*SIZES, window.size) if size == window.size or window.start % size == 0)
-        self._replace([window])
         if window.start >= min(feed.total, WALL):
             self._close(window)
-        self._harvest.save(state)
+        self._save()
         self._progress.advance(len(fresh), pages=f"{state.pages:,}", reached=state.reached or "-")
 
     def _close(self, window: Window) -> None:
@@ -216,32 +221,34 @@ class Searching:
         if short > 0 and self._check and not window.again and window.total <= WALL:
             # Pages that end elsewhere: what fell between two of them is inside one now.
             size = max(1, SIZES[0] * 7 // 10)
-            self._replace([Window(window.first, window.last, size=size, part=window.part, again=True)])
+            self._replace(Window(window.first, window.last, size=size, part=window.part, again=True))
             return
         if short > 0:
             self._progress.note(f"{short:,} of {window.total:,} papers did not come: {window}")
         if window.total > WALL:
             self._state.bad.append(f"{short} papers beyond {WALL:,}: {window}")
         self._state.bad += [f"result {place}: {window}" for place in window.skipped]
-        self._replace([])
+        self._replace()
 
-    def _replace(self, windows: list[Window]) -> None:
+    def _replace(self, *windows: Window) -> None:
         """Other windows in the place of the first one; the new first one may be fresh."""
-        state = self._state
-        left = [*windows, *(Window(**values) for values in (state.left or [])[1:])]
-        if left and not left[0].start and not left[0].again:
-            left[0].part = state.parts
+        self._left[:1] = windows
+        if self._left and not self._left[0].again:
+            self._left[0].part = self._state.parts
             self._ids = set()
-        state.left = [asdict(window) for window in left]
+
+    def _save(self) -> None:
+        self._state.left = [asdict(window) for window in self._left]
+        self._harvest.save(self._state)
 
     def _halve(self, window: Window) -> bool:
         """Two windows instead of one, the newer one first; whether it is long enough for that."""
-        halves = window.halves(self._state.began)
-        if halves is None:
+        middle = window.middle(self._state.began)
+        if middle is None:
             return False
-        first, middle, last = halves
-        self._replace([Window(middle, last, size=SIZES[0]), Window(first, middle, size=SIZES[0])])
-        self._harvest.save(self._state)
+        newer, older = Window(middle, window.last, size=SIZES[0]), Window(window.first, middle, size=SIZES[0])
+        self._replace(newer, older)
+        self._save()
         return True
 
     def _around(self, window: Window, size: int, error: BrokenAnswerError) -> None:
@@ -261,6 +268,7 @@ class Searching:
             self._progress.note(f"{error.what}: leaving out result {window.start + 1} of {window}")
             window.start += 1
             window.skipped.append(window.start)
+            if window.start == WALL:
+                self._close(window)
         else:
             window.size = smaller
-        self._replace([window])
