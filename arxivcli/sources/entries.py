@@ -12,7 +12,7 @@ PLAIN = ("submitter", "authors", "comments", "journal-ref", "doi", "report-no", 
 """Keys of a snapshot record that are copied as they are."""
 
 _VERSION = re.compile(r"v?(\d{1,4})")
-_OLD_OR_NEW = re.compile(r"\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Za-z-]{2,})?/\d{7}")
+_OLD_OR_NEW = re.compile(r"\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Za-z-]{2,})?/\d{7}", re.ASCII)
 _UNDATED = "0000"
 
 

@@ -8,6 +8,7 @@ from .catalogue import Catalogue
 from .faults import Faults
 from .log import Log
 from .oai import OaiServer
+from .query import QueryServer
 from .serving import Site
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Double:
         self.faults = Faults()
         self.log = Log(log_file)
         self.oai = OaiServer(self.catalogue, page, identifiers)
-        servers = {"oai": self.oai.respond}
+        self.query = QueryServer(self.catalogue)
+        servers = {"oai": self.oai.respond, "query": self.query.respond}
         self._sites = {
             name: Site(name, port and port + place, respond, self.faults, self.log)
             for place, (name, respond) in enumerate(servers.items())
@@ -55,3 +57,8 @@ class Double:
     def oai_url(self) -> str:
         """What stands for `https://oaipmh.arxiv.org/oai`."""
         return f"{self.origin('oai')}/oai"
+
+    @property
+    def query_url(self) -> str:
+        """What stands for `https://export.arxiv.org/api/query`."""
+        return f"{self.origin('query')}/api/query"

@@ -20,16 +20,18 @@ from arxivcli.errors import RemoteError
 from arxivcli.sources import oai
 from arxivcli.sources.entries import parsed
 from arxivcli.sources.oai import BadTokenError, Page, Slice
-from arxivcli.sources.web import BrokenAnswerError
-from arxivcli.steps.fetching import raw
+from arxivcli.sources.web import BrokenAnswerError, Manners, Web
+from arxivcli.steps.fetching import orders, raw
+from arxivcli.steps.fetching.orders import Report, Wanted
+from arxivcli.steps.fetching.raw import Harvest, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from arxivcli.progress import Progress
-    from arxivcli.steps.fetching.raw import Harvest, State
 
 _TOKEN_SECONDS = 12 * 3600
 """A token is of a moving list: an older one would skip too much."""
@@ -43,6 +45,32 @@ _MOST_RESTARTS = 3
 _REMEMBERED = 200_000
 _WORTH_LISTING = 20
 """Missing records of a day from which listing the day is quicker than asking for each."""
+
+
+def by_oai(wanted: Wanted, folder: Path, manners: Manners, progress: Progress, restart: bool, check: bool) -> Report:
+    """Everything, or a slice, as `fetch` says."""
+    first, until = orders.days(wanted, progress, oai.EARLIEST)
+    name = "-".join(filter(None, ("oai", wanted.set, first and f"from-{first}", until and f"until-{until}")))
+    harvest = Harvest(folder, name.replace(":", "-"))
+    if restart:
+        harvest.forget()
+    asked = {"set": wanted.set and oai.set_name(wanted.set), "from": first, "until": until}
+    state = harvest.load() or State(asked)
+    harvest.sweep(state)
+    if state.finished and until and until < state.finished[:10]:
+        return Report(folder, harvest.name, orders.papers(folder), already=True)
+    if not state.pages:
+        state.first = max(filter(None, (first, state.finished and oai.day_before(state.finished))), default=None)
+    progress.note(f"harvesting {harvest.name}" + (f" from {state.reached or state.first}" if state.reached else ""))
+    with Web(wanted.url or oai.URL, manners, progress) as web:
+        listing = Listing(oai.Oai(web), harvest, state, progress)
+        progress.begin("harvesting")
+        listing.list()
+        progress.end()
+        expected = listing.check() if check else None
+    report = orders.merged(harvest, state, folder, progress, expected)
+    orders.passed(harvest, state)
+    return report
 
 
 class Listing:

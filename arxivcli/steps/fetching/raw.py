@@ -12,6 +12,7 @@ Everything in it that has a visible name is for `preprocess`.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
@@ -50,9 +51,10 @@ class State:
         papers: How many papers are in the parts, also those that came twice.
         dropped: How many records were no papers, by reason.
         mended: Ids of papers in which characters were mended.
-        bad: Ids of papers the server cannot give.
+        bad: Ids of papers the server cannot give, or places in a list where it fails.
         listed: Whether the list of this pass came to its end.
-        left: What is still to be asked, for sources that plan ahead.
+        left: What is still to be asked, for sources that plan ahead; they know how to read it.
+        expected: How many papers the server said there are when this pass began, for sources whose servers say so.
         finished: When the last whole pass began; None before there was one.
     """
 
@@ -69,7 +71,8 @@ class State:
     mended: list[str] = field(default_factory=list)
     bad: list[str] = field(default_factory=list)
     listed: bool = False
-    left: list[list[str]] | None = None
+    left: list[Any] | None = None
+    expected: int | None = None
     finished: str | None = None
 
     def passed(self) -> Self:
@@ -121,10 +124,11 @@ class Harvest:
                     path.unlink()
 
     def forget(self) -> None:
-        """Remove everything, for `--restart`."""
+        """Remove everything: for `--restart`, and where nothing is to be remembered."""
         with storage.storage_errors(self.folder):
             (self.folder / _STATE).unlink(missing_ok=True)
-        self.sweep(State({}))
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
 
     def _part(self, number: int) -> Path:
         return self.folder / f"part-{number:06d}{LINES}"
