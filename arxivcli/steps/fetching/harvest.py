@@ -55,7 +55,7 @@ def by_oai(wanted: Wanted, folder: Path, manners: Manners, progress: Progress, r
     if restart:
         harvest.forget()
     asked = {"set": wanted.set and oai.set_name(wanted.set), "from": first, "until": until}
-    state = harvest.load() or State(asked)
+    state = harvest.load() or State(asked, options=wanted.options)
     harvest.sweep(state)
     if state.finished and until and until < state.finished[:10]:
         return Report(folder, harvest.name, orders.papers(folder), already=True)

@@ -47,7 +47,7 @@ def by_identifiers(
     if restart:
         harvest.forget()
     batches = [known[start : start + BATCH] for start in range(0, len(known), BATCH)]
-    state = harvest.load() or State({"ids": str(len(known))}, left=batches)
+    state = harvest.load() or State({"ids": str(len(known))}, left=batches, options=wanted.options)
     harvest.sweep(state)
     progress.begin("asking for papers", len(known))
     with Web(wanted.url or api.URL, manners, progress) as web:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import shlex
+from dataclasses import asdict, dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from arxivcli.errors import UsageError
+from arxivcli.errors import InputError, RemoteError, UsageError
 from arxivcli.sources import oai
 from arxivcli.steps.fetching import merging
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from arxivcli.steps.fetching.raw import Harvest, State
 
 Source = Literal["snapshot", "oai", "api"]
+
+_SHOWN = 10
+_BELONGS = {"set": "oai", "query": "api", "limit": "api", "identifiers": "api"}
+"""Which source an option is for."""
+
+_OPTIONS = {"set": "--set", "first": "--from", "until": "--until", "query": "--query", "limit": "--limit"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,34 @@ class Wanted:
     limit: int | None = None
     identifiers: tuple[str, ...] = ()
     url: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError when the parts do not go together."""
+        for name, source in _BELONGS.items():
+            if getattr(self, name) and self.source != source:
+                option = _OPTIONS.get(name, "an id")
+                raise UsageError(f"{option} is not for --source {self.source}", f"use --source {source}")
+        if self.source == "snapshot" and (self.first or self.until):
+            raise UsageError("the snapshot has no --from and --until", "use --source oai")
+        if self.identifiers and (self.query or self.limit or self.first or self.until):
+            raise UsageError("ids are fetched as they are", "leave out --query, --limit, --from and --until")
+        if self.source == "api" and not self.identifiers and not self.query:
+            raise UsageError("nothing to search for", "give --query, or ids of papers")
+
+    @classmethod
+    def guessed(cls, source: Source | None, urls: dict[str, str | None], **parts: Any) -> Wanted:
+        """What the options mean when no source is named: ids and queries are for the API, sets and days for OAI."""
+        if source is None:
+            dated = parts.get("set") or parts.get("first") or parts.get("until")
+            source = "api" if parts.get("query") or parts.get("identifiers") else "oai" if dated else "snapshot"
+        return cls(source=source, url=urls.get(source), **parts)
+
+    @property
+    def options(self) -> str:
+        """What to type for it after `arxivcli fetch`."""
+        given = {option: getattr(self, name) for name, option in _OPTIONS.items()}
+        words = ["--source", self.source, *(str(w) for pair in given.items() if pair[1] for w in pair)]
+        return shlex.join([*self.identifiers] if self.identifiers else words)
 
 
 @dataclass(frozen=True)
@@ -77,6 +112,36 @@ class Report:
     missing: tuple[str, ...] = ()
     malformed: tuple[str, ...] = ()
     already: bool = False
+
+    def figures(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return asdict(self) | {"folder": str(self.folder)}
+
+    def notes(self) -> list[str]:
+        """What people should know beside the numbers, a line each."""
+        said = [f"{self.name} was finished before: nothing to do"] if self.already else []
+        said += [f"{count:,} records left out: {reason}" for reason, count in self.dropped.items()]
+        for what, names in (
+            ("characters that XML does not allow were mended in", self.mended),
+            ("the server cannot give", self.bad),
+        ):
+            if names:
+                said.append(f"{what} {_named(names)}")
+        return said
+
+    def judge(self, strict: bool) -> None:
+        """Raises InputError for ids that are none, and with `strict` RemoteError for what the server cannot give."""
+        if self.malformed or self.missing:
+            wrong = [f"not an arXiv id: {_named(self.malformed)}"] if self.malformed else []
+            wrong += [f"not on arXiv: {_named(self.missing)}"] if self.missing else []
+            raise InputError("; ".join(wrong), "the others are fetched")
+        if strict and self.bad:
+            raise RemoteError(f"the server cannot give {_named(self.bad)}", "run the same command again later")
+
+
+def _named(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def merged(harvest: Harvest, state: State, folder: Path, progress: Progress, expected: int | None) -> Report:

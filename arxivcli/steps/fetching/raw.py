@@ -41,6 +41,7 @@ class State:
 
     Attributes:
         asked: What the harvest is of, as its source understands it.
+        options: What to type after `arxivcli fetch` to go on.
         first: First day (or moment) of this pass over it.
         began: When this pass began, by the server's clock.
         reached: Last day that was brought in.
@@ -59,6 +60,7 @@ class State:
     """
 
     asked: dict[str, str | None]
+    options: str = ""
     first: str | None = None
     began: str = ""
     reached: str | None = None
@@ -77,7 +79,7 @@ class State:
 
     def passed(self) -> Self:
         """The state after this pass: only what it was of and when it began is remembered."""
-        return type(self)(self.asked, finished=self.began)
+        return type(self)(self.asked, self.options, finished=self.began)
 
 
 class Harvest:

@@ -59,7 +59,7 @@ def by_search(wanted: Wanted, folder: Path, manners: Manners, progress: Progress
     harvest = Harvest(folder, folder_name(query, first, until, wanted.limit))
     if restart:
         harvest.forget()
-    state = harvest.load() or State(asked)
+    state = harvest.load() or State(asked, options=wanted.options)
     harvest.sweep(state)
     known = (datetime.fromisoformat(state.finished) - _OVERLAP).date().isoformat() if state.finished else None
     if known and until and until < known:

@@ -1,0 +1,133 @@
+"""What there is in a folder and how to go on, and what a fetch would ask for, without asking anybody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from arxivcli import taxonomy
+from arxivcli.sources import api, oai, snapshot
+from arxivcli.steps.fetching import merging, naming, raw, searching
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arxivcli.steps.fetching import Manners
+    from arxivcli.steps.fetching.orders import Wanted
+
+Row = dict[str, str | int | None]
+
+_PAGE = 1_800
+"""Records on a page of arXiv's: 1,300 to 2,500 were seen."""
+
+_ANSWER_SECONDS = {"oai": 10.0, "api": 5.0}
+"""How long a page takes to come."""
+
+_LISTED = 1.7
+"""Categories that a paper has, on average."""
+
+_CHANGES_A_DAY = 1_600
+"""Records that change on a day: new papers, new versions, mended metadata."""
+
+_SNAPSHOT_MB, _MB_A_SECOND = 1_600, 10.0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a fetch would do.
+
+    Attributes:
+        asks: Address of the server.
+        for_what: What it is asked for.
+        requests: About how many times.
+        papers: About how many papers come; None when only the server knows.
+        megabytes: About how much, for a file.
+        seconds: About how long it takes.
+        into: Where it goes.
+    """
+
+    asks: str
+    for_what: str
+    requests: int
+    papers: int | None
+    megabytes: int | None
+    seconds: float
+    into: str
+
+    def figures(self) -> Row:
+        """As a row of a table."""
+        minutes = max(1, round(self.seconds / 60))
+        return {
+            "asks": self.asks,
+            "for": self.for_what,
+            "requests": self.requests,
+            "papers": self.papers,
+            "MB": self.megabytes,
+            "minutes": minutes,
+            "into": self.into,
+        }
+
+
+def forecast(wanted: Wanted, folder: Path, manners: Manners) -> Forecast:
+    """What a fetch would ask for and about how long it takes; nobody is asked. Raises UsageError as `fetch` does."""
+    if wanted.source == "snapshot":
+        seconds = _SNAPSHOT_MB / _MB_A_SECOND
+        papers = sum(taxonomy.papers_per_label().values())
+        return Forecast(
+            wanted.url or snapshot.DEFAULT_URL, "the snapshot", 1, papers, _SNAPSHOT_MB, seconds, str(folder)
+        )
+    if wanted.source == "oai":
+        server, papers, size = wanted.url or oai.URL, _oai_papers(wanted), _PAGE
+        name = wanted.set and oai.set_name(wanted.set)
+        what = " ".join(f"{k}={v}" for k, v in oai.Slice(name, wanted.first, wanted.until).params().items())
+    else:
+        server, size = wanted.url or api.URL, naming.BATCH if wanted.identifiers else searching.SIZES[0]
+        papers = len(wanted.identifiers) or wanted.limit
+        what = f"{papers} papers by id" if wanted.identifiers else wanted.query or ""
+    requests = max(1, -(-(papers or 1) // size))
+    return Forecast(
+        server, what, requests, papers, None, requests * (manners.pace + _ANSWER_SECONDS[wanted.source]), str(folder)
+    )
+
+
+def _oai_papers(wanted: Wanted) -> int:
+    """About how many records of a set changed between two days."""
+    everything = sum(taxonomy.papers_per_label().values())
+    share = 1.0
+    if wanted.set:
+        name = oai.set_name(wanted.set)
+        inside = {c.canonical for c in taxonomy.categories().values() if f"{c.oai_set}:".startswith(f"{name}:")}
+        papers = taxonomy.papers_per_label()
+        share = min(1.0, _LISTED * sum(papers.get(label, 0) for label in inside) / everything)
+    if not wanted.first:
+        return round(everything * share)
+    last = date.fromisoformat(wanted.until) if wanted.until else oai.today()
+    days = max(1, (last - date.fromisoformat(wanted.first)).days + 1)
+    return round(min(everything, days * _CHANGES_A_DAY) * share)
+
+
+def status(folder: Path) -> list[Row]:
+    """What is in a folder, a row each: the snapshot, the merged papers, and every harvest with how to go on."""
+    rows: list[Row] = []
+    held = snapshot.standing(folder)
+    if held is not None:
+        rows.append(_row("snapshot", f"{held.bytes:,} bytes", None, None, "arxivcli fetch"))
+    counts = merging.index(folder)
+    if counts:
+        rows.append(_row("papers", f"merged, {len(counts)} months", sum(counts.values()), None, None))
+    for harvest in raw.harvests(folder):
+        state = harvest.load()
+        if state is None:
+            continue
+        if state.pages:
+            how = f"unfinished, {state.pages:,} pages"
+        else:
+            how = f"finished {state.finished[:10]}" if state.finished else "begun"
+        command = f"arxivcli fetch {state.options} -o {folder}"
+        rows.append(_row(harvest.name, how, state.papers or None, state.reached, command))
+    return rows
+
+
+def _row(what: str, state: str, papers: int | None, reached: str | None, command: str | None) -> Row:
+    return {"what": what, "state": state, "papers": papers, "reached": reached, "go on with": command}
