@@ -7,20 +7,20 @@ three seconds apart, Retry-After honoured, no request after a 403.
 
 from __future__ import annotations
 
-import math
 import random
+import re
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self, TypeVar
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from arxivcli import __version__
 from arxivcli.errors import RemoteError, UsageError
-from arxivcli.sources import pace
+from arxivcli.sources import pace, retry_after
+from arxivcli.sources.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,10 +52,12 @@ _LONGEST = 300
 _SLOWEST = 1024
 """Bytes a second below which a body is not waited for, once `Manners.timeout` is over."""
 
+_HEADER_TIMEOUTS = 2
 _PAGE_TIMEOUTS = 10
-"""No page is waited for longer than so many times `Manners.timeout`."""
+"""No headers and no page are waited for longer than so many times `Manners.timeout`, however steadily they come."""
 
 _TICK = 1.0
+_NUMBERS = re.compile(r"^\[Errno -?\d+\] |^\[SSL: \w+\] | \(_ssl\.c:\d+\)$")
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,9 @@ class TransientError(Exception):
     Attributes:
         retry_after: Seconds the server asked us to wait; None when it did not.
         busy: Whether the server has too much to do.
-        tries: After so many of them it will not pass; None when it always may.
+        tries: After so many of the kind it will not pass; None when it always may.
         moved: Whether this try got further than the one before.
+        answered: Whether the server said anything.
     """
 
     def __init__(
@@ -104,12 +107,14 @@ class TransientError(Exception):
         busy: bool = False,
         tries: int | None = None,
         moved: bool = False,
+        answered: bool = True,
     ) -> None:
         super().__init__(what)
         self.retry_after = retry_after
         self.busy = busy
         self.tries = tries
         self.moved = moved
+        self.answered = answered
 
 
 class BrokenAnswerError(RemoteError):
@@ -123,15 +128,10 @@ class Web:
         self.base = checked_url(base)
         self._manners = manners
         self._progress = progress
-        self._hosts = {place(self.base), *hosts, *manners.allowed}
+        self._hosts = {place(self.base), *hosts, *(host.lower() for host in manners.allowed)}
         self._met: set[str] = set()
-        agent = f"arxivcli/{__version__}" + (f" (mailto:{manners.contact})" if manners.contact else "")
-        self._client = httpx.Client(
-            headers={"User-Agent": agent, "Accept-Encoding": "gzip"},
-            timeout=httpx.Timeout(manners.timeout, connect=min(30.0, manners.timeout)),
-            limits=httpx.Limits(max_connections=1),
-            follow_redirects=False,
-        )
+        self._watchdog = Watchdog()
+        self._client = _client(manners)
 
     def __enter__(self) -> Self:
         return self
@@ -167,16 +167,18 @@ class Web:
         Raises:
             BrokenAnswerError, RemoteError: As `ask`.
         """
-        failures, since = 0, time.monotonic()
+        failures, stubborn, since = 0, 0, time.monotonic()
         while True:
             try:
                 return attempt()
             except TransientError as error:
                 if error.moved:
-                    failures, since = 0, time.monotonic()
+                    failures, stubborn, since = 0, 0, time.monotonic()
                 failures += 1
-                if error.tries is not None and failures >= error.tries:
-                    raise BrokenAnswerError(f"{error}, {failures} times", "try again later") from error
+                stubborn += error.tries is not None
+                if error.tries is not None and stubborn >= error.tries:
+                    kind = BrokenAnswerError if error.answered else RemoteError
+                    raise kind(f"{error}, {stubborn} times", "try again later") from error
                 delay = self._delay(error, failures)
                 if time.monotonic() - since + delay > self._manners.max_wait:
                     raise RemoteError(
@@ -187,8 +189,7 @@ class Web:
 
     def turn(self) -> AbstractContextManager[None]:
         """The right to make one request."""
-        server = "arxiv" if _is_arxivs(self.base.host) else place(self.base)
-        return pace.turn(server, self._manners.pace, self.wait)
+        return pace.turn(_keeper(self.base), self._manners.pace, self.wait)
 
     def wait(self, seconds: float, why: str) -> None:
         """Let time pass, and say so."""
@@ -222,13 +223,23 @@ class Web:
         with self._translated(start):
             for _ in range(_REDIRECTS + 1):
                 private = secret if secret and place(here) == place(start) else {}
-                with self._client.stream("GET", here, headers={**(headers or {}), **private}) as response:
-                    self._met.add(place(here))
-                    if not response.is_redirect:
+                with closing(self._begun(here, {**(headers or {}), **private})) as response:
+                    if not response.has_redirect_location:
                         yield response
                         return
-                    here = self._followed(here, response)
+                    target = self._followed(here, response)
+                if _keeper(target) == _keeper(here):
+                    self.wait(self._manners.pace, "keeping the pace")
+                here = target
         raise RemoteError(f"{place(start)} redirects in circles", "try again later")
+
+    def _begun(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
+        """The response to one GET, its body still to be read."""
+        request = self._client.build_request("GET", url, headers=headers, extensions={"trace": self._watchdog.trace})
+        with self._watchdog.watching(_HEADER_TIMEOUTS * self._manners.timeout):
+            response = self._client.send(request, stream=True)
+        self._met.add(place(url))
+        return response
 
     def trouble(self, response: httpx.Response) -> Exception:
         """What an answer that is none means: a TransientError or a RemoteError."""
@@ -243,7 +254,7 @@ class Web:
             return RemoteError(said, "check the URL and the options")
         return TransientError(
             said,
-            retry_after=_retry_after(response.headers),
+            retry_after=retry_after.seconds(response.headers),
             busy=status in _BUSY,
             tries=_TRIES if status == _BROKEN else None,
         )
@@ -261,21 +272,27 @@ class Web:
         server = place(response.url)
         if response.headers.get("content-encoding", "").lower() not in _ENCODINGS:
             raise TransientError(f"{server} answers in an encoding that nobody asked for", tries=_TRIES)
-        body, began = bytearray(), time.monotonic()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > BODY_CAP:
-                raise TransientError(f"{server} answers with more than {BODY_CAP >> 20} MiB", tries=_TRIES)
-            self.hurry(began, len(body), server)
-            if time.monotonic() - began > _PAGE_TIMEOUTS * self._manners.timeout:
-                raise TransientError(f"{server} does not come to an end")
+        body = bytearray()
+        with self._watchdog.watching(_PAGE_TIMEOUTS * self._manners.timeout) as watch:
+            for chunk in self.steady(response.iter_bytes(), server):
+                body += chunk
+                if len(body) > BODY_CAP:
+                    raise TransientError(f"{server} answers with more than {BODY_CAP >> 20} MiB", tries=_TRIES)
+        if watch.barked:  # without a length an end that we made looks like any other
+            raise TransientError(f"{server} does not come to an end")
         return bytes(body)
 
-    def hurry(self, began: float, received: int, server: str) -> None:
-        """Raises TransientError when a body that began at a time (monotonic) comes too slowly."""
-        seconds = time.monotonic() - began
-        if seconds > self._manners.timeout and received < seconds * _SLOWEST:
-            raise TransientError(f"{server} sends {received / seconds:.0f} bytes a second")
+    def steady(self, chunks: Iterator[bytes], server: str) -> Iterator[bytes]:
+        """The same chunks. Raises TransientError when they come too slowly for as long as `Manners.timeout`."""
+        began, received = time.monotonic(), 0
+        for chunk in chunks:
+            received += len(chunk)
+            seconds = time.monotonic() - began
+            if seconds > self._manners.timeout:
+                if received < seconds * _SLOWEST:
+                    raise TransientError(f"{server} sends only {received / seconds:.0f} bytes a second")
+                began, received = time.monotonic(), 0
+            yield chunk
 
     def _followed(self, here: httpx.URL, response: httpx.Response) -> httpx.URL:
         target = here.join(response.headers.get("location", ""))
@@ -294,9 +311,11 @@ class Web:
         server = place(url)
         try:
             yield
+        except httpx.ConnectTimeout as error:
+            raise self._unreachable(url, "it does not answer") from error
         except httpx.TimeoutException as error:
             raise TransientError(
-                f"{server} was silent for {self._manners.timeout:g} s", tries=self._limit(url)
+                f"{server} was silent for {self._manners.timeout:g} s", tries=self._limit(url), answered=False
             ) from error
         except httpx.ConnectError as error:
             if "CERTIFICATE" in str(error):
@@ -304,13 +323,19 @@ class Web:
                     f"{server} cannot be trusted: {_reason(error)}",
                     "check this machine's clock and certificates (SSL_CERT_FILE names your own)",
                 ) from error
-            raise TransientError(f"cannot connect to {server}: {_reason(error)}", tries=self._limit(url)) from error
+            raise self._unreachable(url, _reason(error)) from error
         except httpx.ProxyError as error:
-            raise TransientError(f"the proxy does not connect to {server}: {_reason(error)}", tries=_TRIES) from error
+            raise self._unreachable(url, _reason(error)) from error
         except (httpx.TransportError, httpx.DecodingError, httpx.StreamError) as error:
-            raise TransientError(f"the answer of {server} broke off: {_reason(error)}") from error
+            why = "it came too slowly" if self._watchdog.barked else _reason(error)
+            raise TransientError(f"the answer of {server} broke off: {why}") from error
         except httpx.InvalidURL as error:
             raise RemoteError(f"{server} redirects to what is no address", "try again later") from error
+
+    def _unreachable(self, url: httpx.URL, why: str) -> TransientError:
+        proxy = url.scheme in getproxies() and not proxy_bypass(url.host)
+        way = " through the proxy that the environment names" if proxy else ""
+        return TransientError(f"cannot connect to {place(url)}{way}: {why}", tries=self._limit(url), answered=False)
 
     def _limit(self, url: httpx.URL) -> int | None:
         """A server that never answered is not waited for long."""
@@ -335,30 +360,34 @@ def place(url: httpx.URL) -> str:
     return url.host if url.port is None else f"{url.host}:{url.port}"
 
 
+def _client(manners: Manners) -> httpx.Client:
+    """The HTTP library's client. Raises UsageError for impossible proxies or certificates in the environment."""
+    agent = f"arxivcli/{__version__}" + (f" (mailto:{manners.contact})" if manners.contact else "")
+    try:
+        return httpx.Client(
+            headers={"User-Agent": agent, "Accept-Encoding": "gzip"},
+            timeout=httpx.Timeout(manners.timeout, connect=min(30.0, manners.timeout)),
+            limits=httpx.Limits(max_connections=1),
+            follow_redirects=False,
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise UsageError("a proxy in the environment is none we can use", "name one like http://host:port") from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the certificates: {error.strerror}", "check SSL_CERT_FILE and SSL_CERT_DIR"
+        ) from error
+
+
+def _keeper(url: httpx.URL) -> str:
+    """Whose pace is kept: all of arXiv's machines are one."""
+    return "arxiv" if _is_arxivs(url.host) else place(url)
+
+
 def _is_arxivs(host: str) -> bool:
     return host == "arxiv.org" or host.endswith(".arxiv.org")
 
 
 def _reason(error: Exception) -> str:
     """What the system says, without numbers of errors."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from a Retry-After header (RFC 9110, 10.2.3): a number or a date; None for anything else."""
-    value = headers.get("retry-after", "").strip()
-    if value.isdecimal():
-        return float(value) if len(value) < 16 else math.inf  # noqa: PLR2004
-    then = _date(value)
-    if then is None:
-        return None
-    now = _date(headers.get("date", "")) or datetime.now(UTC)  # the server's clock, when it shows it: ours may be wrong
-    return max(0.0, (then - now).total_seconds())
-
-
-def _date(value: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(value)
-    except (ValueError, TypeError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    said = _NUMBERS.sub("", " ".join(str(error).split()))
+    return said or type(error).__name__
