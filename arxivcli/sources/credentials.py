@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arxivcli.sources.web import checked_url, place
+from arxivcli.sources.addresses import checked_url, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

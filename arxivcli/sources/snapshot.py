@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from arxivcli.errors import InputError, RemoteError
 from arxivcli.sources import credentials, streams
+from arxivcli.sources.addresses import place
 from arxivcli.sources.partial import Partial, Version
-from arxivcli.sources.web import TransientError, place
+from arxivcli.sources.trouble import TRIES, TransientError, told
 from arxivcli.storage import storage_errors, sync_folder, write_whole
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "https://www.kaggle.com/api/v1/datasets/download/Cornell-University/arxiv"
 
+PAGE = "https://www.kaggle.com/datasets/Cornell-University/arxiv"
+
 HOSTS = ("www.kaggle.com", "storage.googleapis.com")
 """Where Kaggle's files really lie."""
 
@@ -41,7 +44,6 @@ CORRUPT = ".corrupt"
 _ENDINGS = {b"PK\x03\x04": ".zip", b"\x1f\x8b": ".json.gz", b"{": ".json"}
 _HEAD = max(map(len, _ENDINGS))
 _MIB = 20
-_TRIES = 3
 _OK, _PART, _BEYOND, _UNKNOWN_USER = 200, 206, 416, 401
 _RUN_OUT = {400, 403}
 _MD5 = re.compile(r"\bmd5=([A-Za-z0-9+/]{22}==)")
@@ -181,13 +183,16 @@ class _Download:
             self._progress.note(f"{server} does not know your Kaggle credentials; going on without them")
             return TransientError(f"{server} does not know your Kaggle credentials")
         if status in _RUN_OUT and server != place(self._web.base):
-            return TransientError(f"{server} says {status}: the link to the file may have run out", tries=_TRIES)
-        return self._web.trouble(response)
+            return TransientError(f"{server} says {status}: the link to the file may have run out", tries=TRIES)
+        error = told(response)
+        if isinstance(error, RemoteError):
+            error.hint = f"get the file with a browser from {PAGE} and give it to arxivcli preprocess"
+        return error
 
     def _version(self, response: httpx.Response, size: str) -> Version:
         headers, server = response.headers, place(response.url)
         if headers.get("content-encoding", "identity") not in {"", "identity"}:
-            raise TransientError(f"{server} answers in an encoding that nobody asked for", tries=_TRIES)
+            raise TransientError(f"{server} answers in an encoding that nobody asked for", tries=TRIES)
         if not size.isdecimal():
             raise RemoteError(f"{server} does not say how large the file is", "take another address")
         md5 = _MD5.search(headers.get("x-goog-hash", ""))
@@ -204,7 +209,7 @@ class _Download:
             head += more
         if not offset and not _ending(head):
             kind = response.headers.get("content-type", "of no type")
-            raise TransientError(f"{server} sends no snapshot but something else ({kind})", tries=_TRIES)
+            raise TransientError(f"{server} sends no snapshot but something else ({kind})", tries=TRIES)
         if offset != self._shown:
             begins = f"downloading from {offset >> _MIB} MiB on" if offset else "downloading"
             self._progress.begin(begins, (version.size - offset) >> _MIB, "MiB")
@@ -225,7 +230,7 @@ class _Download:
             self._shown = -1
             corrupt = self._folder / (NAME + CORRUPT)
             self._partial.become(corrupt)
-            raise TransientError(f"{wrong}; what came is kept as {corrupt}", tries=_TRIES)
+            raise TransientError(f"{wrong}; what came is kept as {corrupt}", tries=TRIES)
         with self._partial.path.open("rb") as file:
             path = self._folder / (NAME + _ending(file.read(_HEAD)))
         older = _recorded(self._folder)

@@ -8,18 +8,18 @@ three seconds apart, Retry-After honoured, no request after a 403.
 from __future__ import annotations
 
 import random
-import re
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from arxivcli import __version__
 from arxivcli.errors import RemoteError, UsageError
-from arxivcli.sources import pace, retry_after
+from arxivcli.sources import pace
+from arxivcli.sources.addresses import checked_url, is_arxivs, keeper, place
+from arxivcli.sources.trouble import TRIES, BrokenAnswerError, TransientError, told, translated
 from arxivcli.sources.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -38,14 +38,7 @@ BODY_CAP = 64 << 20
 
 _REDIRECTS = 5
 _ENCODINGS = {"", "identity", "gzip", "deflate"}
-_REFUSALS = {401, 403, 406, 451}
-_BROKEN = 500
-_PASSING = {408, 425, 429, *range(_BROKEN, 600)}
-_BUSY = {429, 503}
 _OK = 200
-_TRIES = 3
-"""How often an answer that is likely to stay bad is asked for."""
-
 _LONGEST = 300
 """No wait is longer than so many times the pace: 15 minutes at arXiv's."""
 
@@ -57,7 +50,6 @@ _PAGE_TIMEOUTS = 10
 """No headers and no page are waited for longer than so many times `Manners.timeout`, however steadily they come."""
 
 _TICK = 1.0
-_NUMBERS = re.compile(r"^\[Errno -?\d+\] |^\[SSL: \w+\] | \(_ssl\.c:\d+\)$")
 
 
 @dataclass(frozen=True)
@@ -86,39 +78,6 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class TransientError(Exception):
-    """Trouble that may pass: worth another try.
-
-    Attributes:
-        retry_after: Seconds the server asked us to wait; None when it did not.
-        busy: Whether the server has too much to do.
-        tries: After so many of the kind it will not pass; None when it always may.
-        moved: Whether this try got further than the one before.
-        answered: Whether the server said anything.
-    """
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        retry_after: float | None = None,
-        busy: bool = False,
-        tries: int | None = None,
-        moved: bool = False,
-        answered: bool = True,
-    ) -> None:
-        super().__init__(what)
-        self.retry_after = retry_after
-        self.busy = busy
-        self.tries = tries
-        self.moved = moved
-        self.answered = answered
-
-
-class BrokenAnswerError(RemoteError):
-    """The server fails on this very question, however often it is asked."""
 
 
 class Web:
@@ -155,7 +114,7 @@ class Web:
         def attempt() -> T:
             with self.turn(), self.opened(str(self.base), params=params) as response:
                 if response.status_code != _OK and response.status_code not in also:
-                    raise self.trouble(response)
+                    raise told(response)
                 reply = Reply(response.status_code, response.headers, self._body(response))
             return read(reply)
 
@@ -189,7 +148,7 @@ class Web:
 
     def turn(self) -> AbstractContextManager[None]:
         """The right to make one request."""
-        return pace.turn(_keeper(self.base), self._manners.pace, self.wait)
+        return pace.turn(keeper(self.base), self._manners.pace, self.wait)
 
     def wait(self, seconds: float, why: str) -> None:
         """Let time pass, and say so."""
@@ -220,7 +179,7 @@ class Web:
             RemoteError: A redirect leads where we do not go, or the server cannot be trusted.
         """
         here = start = httpx.URL(url, params=params) if params else httpx.URL(url)
-        with self._translated(start):
+        with translated(start, self._manners.timeout, self._limit(start), lambda: self._watchdog.barked):
             for _ in range(_REDIRECTS + 1):
                 private = secret if secret and place(here) == place(start) else {}
                 with closing(self._begun(here, {**(headers or {}), **private})) as response:
@@ -228,7 +187,7 @@ class Web:
                         yield response
                         return
                     target = self._followed(here, response)
-                if _keeper(target) == _keeper(here):
+                if keeper(target) == keeper(here):
                     self.wait(self._manners.pace, "keeping the pace")
                 here = target
         raise RemoteError(f"{place(start)} redirects in circles", "try again later")
@@ -240,24 +199,6 @@ class Web:
             response = self._client.send(request, stream=True)
         self._met.add(place(url))
         return response
-
-    def trouble(self, response: httpx.Response) -> Exception:
-        """What an answer that is none means: a TransientError or a RemoteError."""
-        status, server = response.status_code, place(response.url)
-        said = f"{server} says {status} {response.reason_phrase}".rstrip()
-        if status in _REFUSALS:
-            return RemoteError(
-                f"{said}: it refuses to serve us",
-                "do not try again from here; ask its people, or take the snapshot file (arxivcli fetch)",
-            )
-        if status not in _PASSING:
-            return RemoteError(said, "check the URL and the options")
-        return TransientError(
-            said,
-            retry_after=retry_after.seconds(response.headers),
-            busy=status in _BUSY,
-            tries=_TRIES if status == _BROKEN else None,
-        )
 
     def _delay(self, error: TransientError, failures: int) -> float:
         """Seconds to wait: what the server asked for, or twice as long each time, with jitter, within bounds."""
@@ -271,13 +212,13 @@ class Web:
         """The unpacked body. Raises TransientError when it is too large or too slow."""
         server = place(response.url)
         if response.headers.get("content-encoding", "").lower() not in _ENCODINGS:
-            raise TransientError(f"{server} answers in an encoding that nobody asked for", tries=_TRIES)
+            raise TransientError(f"{server} answers in an encoding that nobody asked for", tries=TRIES)
         body = bytearray()
         with self._watchdog.watching(_PAGE_TIMEOUTS * self._manners.timeout) as watch:
             for chunk in self.steady(response.iter_bytes(), server):
                 body += chunk
                 if len(body) > BODY_CAP:
-                    raise TransientError(f"{server} answers with more than {BODY_CAP >> 20} MiB", tries=_TRIES)
+                    raise TransientError(f"{server} answers with more than {BODY_CAP >> 20} MiB", tries=TRIES)
         if watch.barked:  # without a length an end that we made looks like any other
             raise TransientError(f"{server} does not come to an end")
         return bytes(body)
@@ -297,7 +238,7 @@ class Web:
     def _followed(self, here: httpx.URL, response: httpx.Response) -> httpx.URL:
         target = here.join(response.headers.get("location", ""))
         safe = target.scheme == "https" or (target.scheme == "http" and self.base.scheme == "http")
-        known = place(target) in self._hosts or (_is_arxivs(self.base.host) and _is_arxivs(target.host))
+        known = place(target) in self._hosts or (is_arxivs(self.base.host) and is_arxivs(target.host))
         if not (safe and known and not target.userinfo):
             raise RemoteError(
                 f"{place(here)} redirects to {target.scheme}://{place(target)}, where we do not go",
@@ -305,59 +246,9 @@ class Web:
             )
         return target
 
-    @contextmanager
-    def _translated(self, url: httpx.URL) -> Iterator[None]:
-        """What the HTTP library raises, as ours; addresses are told without their query, which may be a secret."""
-        server = place(url)
-        try:
-            yield
-        except httpx.ConnectTimeout as error:
-            raise self._unreachable(url, "it does not answer") from error
-        except httpx.TimeoutException as error:
-            raise TransientError(
-                f"{server} was silent for {self._manners.timeout:g} s", tries=self._limit(url), answered=False
-            ) from error
-        except httpx.ConnectError as error:
-            if "CERTIFICATE" in str(error):
-                raise RemoteError(
-                    f"{server} cannot be trusted: {_reason(error)}",
-                    "check this machine's clock and certificates (SSL_CERT_FILE names your own)",
-                ) from error
-            raise self._unreachable(url, _reason(error)) from error
-        except httpx.ProxyError as error:
-            raise self._unreachable(url, _reason(error)) from error
-        except (httpx.TransportError, httpx.DecodingError, httpx.StreamError) as error:
-            why = "it came too slowly" if self._watchdog.barked else _reason(error)
-            raise TransientError(f"the answer of {server} broke off: {why}") from error
-        except httpx.InvalidURL as error:
-            raise RemoteError(f"{server} redirects to what is no address", "try again later") from error
-
-    def _unreachable(self, url: httpx.URL, why: str) -> TransientError:
-        proxy = url.scheme in getproxies() and not proxy_bypass(url.host)
-        way = " through the proxy that the environment names" if proxy else ""
-        return TransientError(f"cannot connect to {place(url)}{way}: {why}", tries=self._limit(url), answered=False)
-
     def _limit(self, url: httpx.URL) -> int | None:
         """A server that never answered is not waited for long."""
-        return None if place(url) in self._met else _TRIES
-
-
-def checked_url(url: str) -> httpx.URL:
-    """An http(s) address with a host and no credentials in it. Raises UsageError."""
-    try:
-        found = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise UsageError(f"{url!r} is no address: {error}", "give one like https://host/path") from error
-    if found.scheme not in {"http", "https"} or not found.host:
-        raise UsageError(f"{url!r} is no http address", "give one like https://host/path")
-    if found.userinfo:
-        raise UsageError("the address holds a password, which would be seen by everybody", "leave it out")
-    return found
-
-
-def place(url: httpx.URL) -> str:
-    """`host`, or `host:port` where the port is not the scheme's own."""
-    return url.host if url.port is None else f"{url.host}:{url.port}"
+        return None if place(url) in self._met else TRIES
 
 
 def _client(manners: Manners) -> httpx.Client:
@@ -376,18 +267,3 @@ def _client(manners: Manners) -> httpx.Client:
         raise UsageError(
             f"cannot read the certificates: {error.strerror}", "check SSL_CERT_FILE and SSL_CERT_DIR"
         ) from error
-
-
-def _keeper(url: httpx.URL) -> str:
-    """Whose pace is kept: all of arXiv's machines are one."""
-    return "arxiv" if _is_arxivs(url.host) else place(url)
-
-
-def _is_arxivs(host: str) -> bool:
-    return host == "arxiv.org" or host.endswith(".arxiv.org")
-
-
-def _reason(error: Exception) -> str:
-    """What the system says, without numbers of errors."""
-    said = _NUMBERS.sub("", " ".join(str(error).split()))
-    return said or type(error).__name__
