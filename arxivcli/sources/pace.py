@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import tempfile
 import time
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 _POLL = 0.2
 """Seconds between two looks at a lock that somebody else holds."""
 
-_WIDTH = 24
+_WIDTH = 35
+_COURTESY = 0.02
+"""Seconds that whoever asked last waits longer than the others, so that they take turns; never more than a tenth."""
 
 
 @contextmanager
@@ -70,7 +73,9 @@ def _locked(file: int, folder: Path, seconds: float) -> float:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return _POLL
-        left = _read(file) + seconds - time.monotonic()
+        then, who = _read(file)
+        pause = seconds + (min(_COURTESY, seconds / 10) if who == os.getpid() else 0)
+        left = then + pause - time.monotonic()
         if left > 0:
             fcntl.flock(file, fcntl.LOCK_UN)
             return left
@@ -78,15 +83,16 @@ def _locked(file: int, folder: Path, seconds: float) -> float:
     return 0
 
 
-def _read(file: int) -> float:
-    """When the last request was, on the clock that all processes of a machine share; long ago when nobody knows."""
+def _read(file: int) -> tuple[float, int]:
+    """When the last request was, on the clock that all processes share, and whose; long ago when nobody knows."""
     try:
-        then = float(os.pread(file, _WIDTH, 0))
+        then, who = os.pread(file, _WIDTH, 0).split()
+        found = float(then), int(who)
     except ValueError:
-        return float("-inf")
-    return then if then <= time.monotonic() else float("-inf")  # from before the machine was started again
+        return -math.inf, 0
+    return found if found[0] <= time.monotonic() else (-math.inf, 0)  # from before the machine was started again
 
 
 def _write(file: int) -> None:
     """Note the time in one write of one width: whoever is killed leaves the old time or the new one."""
-    os.pwrite(file, f"{time.monotonic():{_WIDTH}.6f}".encode(), 0)
+    os.pwrite(file, f"{time.monotonic():24.6f}{os.getpid():11}".encode(), 0)

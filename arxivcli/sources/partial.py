@@ -98,8 +98,12 @@ class Partial:
 
             try:
                 yield append
-            finally:
+            except OSError:
+                raise  # there is no room for a note either
+            except BaseException:
                 self._settle(file, version)
+                raise
+            self._settle(file, version)
 
     def _settle(self, file: IO[bytes], version: Version) -> None:
         os.fsync(file.fileno())

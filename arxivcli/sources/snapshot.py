@@ -119,7 +119,7 @@ class _Download:
                 there = None if held else _recorded(self._folder)
                 if there and there[1].same(version):
                     return _snapshot(*there, already=True)
-                self._receive(response, version, offset)
+                self._receive(response, version, offset, held[0] if held else None)
             return self._finished(version)
         except TransientError as error:
             error.moved = self._furthest > before
@@ -153,17 +153,11 @@ class _Download:
         """Which version comes and the byte it goes on from. Raises for an answer that is no part of a file."""
         status = response.status_code
         if status == _OK:
-            version = self._version(response, response.headers.get("content-length", ""))
-            if held:
-                same = held[0].same(version)
-                why = "the server does not send parts" if same else "there is another snapshot at the server now"
-                self._progress.note(f"{why}; starting anew")
-            return version, 0
+            return self._version(response, response.headers.get("content-length", "")), 0
         if status == _PART and held:
             start, total = _range(response)
-            version = self._version(response, total)
-            if start == str(held[1]) and held[0].same(version):
-                return version, held[1]
+            if start == str(held[1]) and held[0].same(self._version(response, total)):
+                return held
             self._anew("the server sends a part of something else")
         if status == _BEYOND and held:
             self._anew("the server has no more bytes, though some are missing")
@@ -200,7 +194,7 @@ class _Download:
             self._url, int(size), md5[1] if md5 else None, headers.get("etag"), headers.get("x-goog-generation")
         )
 
-    def _receive(self, response: httpx.Response, version: Version, offset: int) -> None:
+    def _receive(self, response: httpx.Response, version: Version, offset: int, before: Version | None) -> None:
         """Write the body behind the first `offset` bytes. What was there stays until the new bytes look right."""
         server = place(response.url)
         chunks = self._web.steady(response.iter_raw(), server)
@@ -210,14 +204,18 @@ class _Download:
         if not offset and not _ending(head):
             kind = response.headers.get("content-type", "of no type")
             raise TransientError(f"{server} sends no snapshot but something else ({kind})", tries=TRIES)
+        if before and not offset:
+            same = before.same(version)
+            why = "the server does not send parts" if same else "there is another snapshot at the server now"
+            self._progress.note(f"{why}; starting anew")
         if offset != self._shown:
             begins = f"downloading from {offset >> _MIB} MiB on" if offset else "downloading"
             self._progress.begin(begins, (version.size - offset) >> _MIB, "MiB")
         with self._partial.opened(version, offset) as append:
             for chunk in chain((head,), chunks):
-                before, offset = offset, append(chunk)
+                mib, offset = offset >> _MIB, append(chunk)
                 self._shown, self._furthest = offset, max(self._furthest, offset)
-                self._progress.advance((offset >> _MIB) - (before >> _MIB))
+                self._progress.advance((offset >> _MIB) - mib)
                 if offset > version.size:
                     break
         if offset < version.size:
