@@ -91,12 +91,14 @@ def free_port() -> int:
 
 
 def quiet_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """No proxy, no credentials, and a cache of our own."""
+    """No proxy, no credentials, no trusted certificates, and a cache of our own."""
     for name in _PROXIES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     for name in [name for name in os.environ if name.startswith("KAGGLE_")]:
         monkeypatch.delenv(name)
+    (folder / "certificates").mkdir()
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder / "certificates"))  # none are read quickly
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     monkeypatch.setenv("HOME", str(folder / "home"))
 

@@ -46,8 +46,10 @@ def double() -> Iterator[Double]:
 
 
 @pytest.fixture(scope="module")
-def downloads() -> Iterator[Downloads]:
-    process = Downloads()
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Downloads]:
+    with pytest.MonkeyPatch.context() as patched:
+        quiet_environment(patched, tmp_path_factory.mktemp("downloads"))
+        process = Downloads()
     yield process
     process.close()
 
@@ -517,7 +519,7 @@ def test_death_at_any_moment(double: Double, tmp_path: Path, downloads: Download
 
 def test_death_before_every_change_of_the_disk(double: Double, tmp_path: Path, downloads: Downloads) -> None:
     """While a new version takes the place of an old one."""
-    wishes = {"hosts": [storage(double)], "sync": 20_000}
+    wishes = {"hosts": [storage(double)], "sync": 40_000}
     assert downloads.run(double.snapshot_url, tmp_path / "template", **wishes) == ZIP
     old = whole(double)
     double.catalogue.add(3)

@@ -332,6 +332,21 @@ def test_progress_gives_new_patience(server: Site) -> None:
         assert web.patiently(attempt) == 12
 
 
+def test_a_fast_beginning_is_no_excuse(server: Site) -> None:
+    """What counts is how the bytes come now, not how they came on average."""
+
+    def chunks() -> Iterator[bytes]:
+        yield bytes(1 << 20)
+        while True:
+            time.sleep(0.02)
+            yield b"x"
+
+    taken: list[bytes] = []
+    with client(address(server), timeout=0.1) as web, pytest.raises(TransientError, match="bytes a second"):
+        taken.extend(web.steady(chunks(), "one"))
+    assert 1 < len(taken) < 20
+
+
 def test_waits_have_an_end(server: Site) -> None:
     with client(address(server), pace=3.0) as web:
         busy = TransientError("busy", busy=True)

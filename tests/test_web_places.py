@@ -218,7 +218,17 @@ def test_an_impossible_environment_is_said(monkeypatch: pytest.MonkeyPatch, name
 
 @pytest.mark.parametrize(
     "url",
-    ["", "arxiv.org", "ftp://arxiv.org", "http://", "http://me:secret@arxiv.org/", "http://[::1", "http://a..b", "h\n"],
+    [
+        "",
+        "arxiv.org",
+        "ftp://arxiv.org",
+        "http://",
+        "http://me:secret@arxiv.org/",
+        "http://me:secret@[::1",
+        "http://[::1",
+        "http://a..b",
+        "h\n",
+    ],
 )
 def test_what_is_no_address_is_said_before_anything_is_asked(url: str) -> None:
     with pytest.raises(UsageError) as caught, client(url):

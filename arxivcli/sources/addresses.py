@@ -9,15 +9,16 @@ from arxivcli.errors import UsageError
 
 def checked_url(url: str) -> httpx.URL:
     """An http(s) address with a host and no credentials in it. Raises UsageError."""
+    shown = "the address" if "@" in url else repr(url)  # before the @ there may be a password
     try:
         found = httpx.URL(url)
         found.host.encode("idna")  # what cannot be cannot be looked up either
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise UsageError(f"{url!r} is no address: {error}", "give one like https://host/path") from error
+        raise UsageError(f"{shown} is none that can be", "give one like https://host/path") from error
     if found.userinfo:
         raise UsageError("the address holds a password, which would be seen by everybody", "leave it out")
     if found.scheme not in {"http", "https"} or not found.host:
-        raise UsageError(f"{url!r} is no http address", "give one like https://host/path")
+        raise UsageError(f"{shown} is no http address", "give one like https://host/path")
     return found
 
 

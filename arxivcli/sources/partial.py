@@ -73,7 +73,7 @@ class Partial:
             synced = int(note.pop("offset"))
             version = Version(**note)
             size = self.path.stat().st_size
-        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
         good = size if version.md5 else min(size, synced)
         named = version.strong or version.generation or version.md5

@@ -275,7 +275,7 @@ def _recorded(folder: Path) -> tuple[Path, Version] | None:
         record = json.loads((folder / RECORD).read_bytes())
         file, version = folder / record.pop("file"), Version(**record)
         return (file, version) if file.stat().st_size == version.size else None
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
