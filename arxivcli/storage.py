@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PARTIAL = ".partial"
-"""Suffix of a file that is being written; never read, removed by the next run."""
+"""Suffix of a file that is being written; never taken for the finished one."""
 
 LOCK = ".lock"
 """Name of the file that says whose a folder is while somebody works in it."""

@@ -8,6 +8,7 @@ import os
 import re
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -361,6 +362,13 @@ MUCH = b"".join(json.dumps(record).encode() + b"\n" for record in records(2000))
         ("a.jsonl.gz", gzip.compress(MUCH)[:2000] + b"\x00" * 99 + gzip.compress(MUCH)[2099:], "damaged or cut off"),
         ("a.jsonl.zst", pa.compress(MUCH, "zstd", asbytes=True)[:-9], "damaged or cut off"),
         ("a.zip", zipped(a=MUCH)[:-60], "damaged or cut off"),
+        (
+            "a.zip",
+            zipped(a=MUCH).replace(zlib.crc32(MUCH).to_bytes(4, "little"), b"sums"),
+            "damaged or cut off: Bad CRC",
+        ),
+        ("a.zip", zipped(a=ONE) + zipped(a=ONE), "several archives in one file"),
+        ("a.zip", zipped(a=MUCH)[:5_000] + zipped(a=ONE), "several archives in one file"),
         ("a.zip", zipped(a=MUCH, b=ONE), r"holds 2 files \(a, b\)"),
         ("a.zip", zipped(**{"only/": b""}), "holds 0 files"),
         ("a.jsonl", "title\n".encode("utf-16"), "is UTF-16"),
@@ -378,6 +386,14 @@ def test_a_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack
     monkeypatch.setattr("arxivcli.sources.streams._EXPANSION_COUNTS_FROM", 1 << 20)
     with pytest.raises(InputError, match="more than 100 times its size"):
         read(tmp_path, "a.jsonl", pack(b" " * (8 << 20)), "jsonl")  # type: ignore[operator]
+
+
+def test_a_zip_with_long_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one with a file of more than 4 GiB has them."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
+    packed = zipped(a=MUCH)
+    assert b"PK\x06\x06" in packed
+    assert len(read(tmp_path, "a.zip", packed).titles) == 2_000
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:

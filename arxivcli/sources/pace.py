@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
+
+from arxivcli.storage import storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
 
 _POLL = 0.2
 """Seconds between two looks at a lock that somebody else holds."""
+
+_WIDTH = 35
+_COURTESY = 0.02
+"""Seconds that whoever asked last waits longer than the others, so that they take turns; never more than a tenth."""
 
 
 @contextmanager
@@ -29,30 +36,20 @@ def turn(server: str, seconds: float, wait: Wait) -> Iterator[None]:
         seconds: The least distance between two requests.
         wait: Called with seconds to wait and why; it returns when they are over.
     """
-    with _notebook(server) as file:
-        while not _locked(file):
-            wait(_POLL, "another arxivcli is asking")
-        try:
-            left = _read(file) + seconds - time.monotonic()
-            if left > 0:
-                # A time in the future was written before the machine was started again.
-                wait(min(left, seconds), "keeping the pace")
-            _write(file)
-            try:
-                yield
-            finally:
-                _write(file)
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)
-
-
-@contextmanager
-def _notebook(server: str) -> Iterator[IO[str]]:
-    """The open file that holds the time of the last request."""
     folder = _folder()
     name = "".join(sign if sign.isalnum() or sign in ".-" else "_" for sign in server)
-    with (folder / f"last-request-{name}").open("a+") as file:
-        yield file
+    with storage_errors(folder):
+        file = os.open(folder / f"last-request-{name}", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while (left := _locked(file, folder, seconds)) > 0:
+            wait(left, "keeping the pace" if left > _POLL else "another arxivcli is asking")
+        try:
+            yield
+        finally:
+            with storage_errors(folder):
+                _write(file)
+    finally:
+        os.close(file)  # and with it the lock
 
 
 def _folder() -> Path:
@@ -69,24 +66,33 @@ def _folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="arxivcli-"))
 
 
-def _locked(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _locked(file: int, folder: Path, seconds: float) -> float:
+    """0 when it is our turn and the lock is ours; else seconds after which to look again, the lock free for others."""
+    with storage_errors(folder):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _POLL
+        then, who = _read(file)
+        pause = seconds + (min(_COURTESY, seconds / 10) if who == os.getpid() else 0)
+        left = then + pause - time.monotonic()
+        if left > 0:
+            fcntl.flock(file, fcntl.LOCK_UN)
+            return left
+        _write(file)
+    return 0
 
 
-def _read(file: IO[str]) -> float:
-    """When the last request was, on the clock that all processes of a machine share; long ago when nobody knows."""
-    file.seek(0)
+def _read(file: int) -> tuple[float, int]:
+    """When the last request was, on the clock that all processes share, and whose; long ago when nobody knows."""
     try:
-        return float(file.read())
+        then, who = os.pread(file, _WIDTH, 0).split()
+        found = float(then), int(who)
     except ValueError:
-        return float("-inf")
+        return -math.inf, 0
+    return found if found[0] <= time.monotonic() else (-math.inf, 0)  # from before the machine was started again
 
 
-def _write(file: IO[str]) -> None:
-    file.truncate(0)
-    file.write(repr(time.monotonic()))
-    file.flush()
+def _write(file: int) -> None:
+    """Note the time in one write of one width: whoever is killed leaves the old time or the new one."""
+    os.pwrite(file, f"{time.monotonic():24.6f}{os.getpid():11}".encode(), 0)

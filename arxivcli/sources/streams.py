@@ -161,6 +161,8 @@ def _only_member(stream: Stream, file: IO[bytes], stack: ExitStack) -> Stream:
         if len(members) != 1:
             names = ", ".join(m.filename for m in members[:4]) or "nothing"
             raise InputError(f"{stream.name} holds {len(members)} files ({names})", "give a zip that holds one")
+        if min(member.header_offset for member in archive.infolist()):
+            raise InputError(f"{stream.name} is several archives in one file", "get the file again")
         packed = _Counted(stream)
         packed.count = members[0].compress_size
         return Stream(stream.name, stack.enter_context(archive.open(members[0])), packed)

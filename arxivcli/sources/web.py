@@ -7,13 +7,10 @@ three seconds apart, Retry-After honoured, no request after a 403.
 
 from __future__ import annotations
 
-import math
 import random
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import httpx
@@ -21,6 +18,9 @@ import httpx
 from arxivcli import __version__
 from arxivcli.errors import RemoteError, UsageError
 from arxivcli.sources import pace
+from arxivcli.sources.addresses import checked_url, is_arxivs, keeper, place
+from arxivcli.sources.trouble import TRIES, BrokenAnswerError, TransientError, told, translated
+from arxivcli.sources.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,22 +38,16 @@ BODY_CAP = 64 << 20
 
 _REDIRECTS = 5
 _ENCODINGS = {"", "identity", "gzip", "deflate"}
-_REFUSALS = {401, 403, 406, 451}
-_BROKEN = 500
-_PASSING = {408, 425, 429, *range(_BROKEN, 600)}
-_BUSY = {429, 503}
 _OK = 200
-_TRIES = 3
-"""How often an answer that is likely to stay bad is asked for."""
-
 _LONGEST = 300
 """No wait is longer than so many times the pace: 15 minutes at arXiv's."""
 
 _SLOWEST = 1024
 """Bytes a second below which a body is not waited for, once `Manners.timeout` is over."""
 
+_HEADER_TIMEOUTS = 2
 _PAGE_TIMEOUTS = 10
-"""No page is waited for longer than so many times `Manners.timeout`."""
+"""No headers and no page are waited for longer than so many times `Manners.timeout`, however steadily they come."""
 
 _TICK = 1.0
 
@@ -86,36 +80,6 @@ class Reply:
     body: bytes
 
 
-class TransientError(Exception):
-    """Trouble that may pass: worth another try.
-
-    Attributes:
-        retry_after: Seconds the server asked us to wait; None when it did not.
-        busy: Whether the server has too much to do.
-        tries: After so many of them it will not pass; None when it always may.
-        moved: Whether this try got further than the one before.
-    """
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        retry_after: float | None = None,
-        busy: bool = False,
-        tries: int | None = None,
-        moved: bool = False,
-    ) -> None:
-        super().__init__(what)
-        self.retry_after = retry_after
-        self.busy = busy
-        self.tries = tries
-        self.moved = moved
-
-
-class BrokenAnswerError(RemoteError):
-    """The server fails on this very question, however often it is asked."""
-
-
 class Web:
     """A polite client of one server and of those it may send us to."""
 
@@ -125,15 +89,10 @@ class Web:
             raise UsageError(f"arXiv asks for {PACE:g} seconds between requests", "a shorter --pace is for mirrors")
         self._manners = manners
         self._progress = progress
-        self._hosts = {place(self.base), *hosts, *manners.allowed}
+        self._hosts = {place(self.base), *hosts, *(host.lower() for host in manners.allowed)}
         self._met: set[str] = set()
-        agent = f"arxivcli/{__version__}" + (f" (mailto:{manners.contact})" if manners.contact else "")
-        self._client = httpx.Client(
-            headers={"User-Agent": agent, "Accept-Encoding": "gzip"},
-            timeout=httpx.Timeout(manners.timeout, connect=min(30.0, manners.timeout)),
-            limits=httpx.Limits(max_connections=1),
-            follow_redirects=False,
-        )
+        self._watchdog = Watchdog()
+        self._client = _client(manners)
 
     def __enter__(self) -> Self:
         return self
@@ -157,7 +116,7 @@ class Web:
         def attempt() -> T:
             with self.turn(), self.opened(str(self.base), params=params) as response:
                 if response.status_code != _OK and response.status_code not in also:
-                    raise self.trouble(response)
+                    raise told(response)
                 reply = Reply(response.status_code, response.headers, self._body(response))
             return read(reply)
 
@@ -169,16 +128,18 @@ class Web:
         Raises:
             BrokenAnswerError, RemoteError: As `ask`.
         """
-        failures, since = 0, time.monotonic()
+        failures, stubborn, since = 0, 0, time.monotonic()
         while True:
             try:
                 return attempt()
             except TransientError as error:
                 if error.moved:
-                    failures, since = 0, time.monotonic()
+                    failures, stubborn, since = 0, 0, time.monotonic()
                 failures += 1
-                if error.tries is not None and failures >= error.tries:
-                    raise BrokenAnswerError(f"{error}, {failures} times", "try again later") from error
+                stubborn += error.tries is not None
+                if error.tries is not None and stubborn >= error.tries:
+                    kind = BrokenAnswerError if error.answered else RemoteError
+                    raise kind(f"{error}, {stubborn} times", "try again later") from error
                 delay = self._delay(error, failures)
                 if time.monotonic() - since + delay > self._manners.max_wait:
                     raise RemoteError(
@@ -189,8 +150,7 @@ class Web:
 
     def turn(self) -> AbstractContextManager[None]:
         """The right to make one request."""
-        server = "arxiv" if _is_arxivs(self.base.host) else place(self.base)
-        return pace.turn(server, self._manners.pace, self.wait)
+        return pace.turn(keeper(self.base), self._manners.pace, self.wait)
 
     def wait(self, seconds: float, why: str) -> None:
         """Let time pass, and say so."""
@@ -221,34 +181,26 @@ class Web:
             RemoteError: A redirect leads where we do not go, or the server cannot be trusted.
         """
         here = start = httpx.URL(url, params=params) if params else httpx.URL(url)
-        with self._translated(start):
+        with translated(start, self._manners.timeout, self._limit(start), lambda: self._watchdog.barked):
             for _ in range(_REDIRECTS + 1):
                 private = secret if secret and place(here) == place(start) else {}
-                with self._client.stream("GET", here, headers={**(headers or {}), **private}) as response:
-                    self._met.add(place(here))
-                    if not response.is_redirect:
+                with closing(self._begun(here, {**(headers or {}), **private})) as response:
+                    if not response.has_redirect_location:
                         yield response
                         return
-                    here = self._followed(here, response)
+                    target = self._followed(here, response)
+                if keeper(target) == keeper(here):
+                    self.wait(self._manners.pace, "keeping the pace")
+                here = target
         raise RemoteError(f"{place(start)} redirects in circles", "try again later")
 
-    def trouble(self, response: httpx.Response) -> Exception:
-        """What an answer that is none means: a TransientError or a RemoteError."""
-        status, server = response.status_code, place(response.url)
-        said = f"{server} says {status} {response.reason_phrase}".rstrip()
-        if status in _REFUSALS:
-            return RemoteError(
-                f"{said}: it refuses to serve us",
-                "do not try again from here; ask its people, or take the snapshot file (arxivcli fetch)",
-            )
-        if status not in _PASSING:
-            return RemoteError(said, "check the URL and the options")
-        return TransientError(
-            said,
-            retry_after=_retry_after(response.headers),
-            busy=status in _BUSY,
-            tries=_TRIES if status == _BROKEN else None,
-        )
+    def _begun(self, url: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
+        """The response to one GET, its body still to be read."""
+        request = self._client.build_request("GET", url, headers=headers, extensions={"trace": self._watchdog.trace})
+        with self._watchdog.watching(_HEADER_TIMEOUTS * self._manners.timeout):
+            response = self._client.send(request, stream=True)
+        self._met.add(place(url))
+        return response
 
     def _delay(self, error: TransientError, failures: int) -> float:
         """Seconds to wait: what the server asked for, or twice as long each time, with jitter, within bounds."""
@@ -262,27 +214,33 @@ class Web:
         """The unpacked body. Raises TransientError when it is too large or too slow."""
         server = place(response.url)
         if response.headers.get("content-encoding", "").lower() not in _ENCODINGS:
-            raise TransientError(f"{server} answers in an encoding that nobody asked for", tries=_TRIES)
-        body, began = bytearray(), time.monotonic()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > BODY_CAP:
-                raise TransientError(f"{server} answers with more than {BODY_CAP >> 20} MiB", tries=_TRIES)
-            self.hurry(began, len(body), server)
-            if time.monotonic() - began > _PAGE_TIMEOUTS * self._manners.timeout:
-                raise TransientError(f"{server} does not come to an end")
+            raise TransientError(f"{server} answers in an encoding that nobody asked for", tries=TRIES)
+        body = bytearray()
+        with self._watchdog.watching(_PAGE_TIMEOUTS * self._manners.timeout) as watch:
+            for chunk in self.steady(response.iter_bytes(), server):
+                body += chunk
+                if len(body) > BODY_CAP:
+                    raise TransientError(f"{server} answers with more than {BODY_CAP >> 20} MiB", tries=TRIES)
+        if watch.barked:  # without a length an end that we made looks like any other
+            raise TransientError(f"{server} does not come to an end")
         return bytes(body)
 
-    def hurry(self, began: float, received: int, server: str) -> None:
-        """Raises TransientError when a body that began at a time (monotonic) comes too slowly."""
-        seconds = time.monotonic() - began
-        if seconds > self._manners.timeout and received < seconds * _SLOWEST:
-            raise TransientError(f"{server} sends {received / seconds:.0f} bytes a second")
+    def steady(self, chunks: Iterator[bytes], server: str) -> Iterator[bytes]:
+        """The same chunks. Raises TransientError when they come too slowly for as long as `Manners.timeout`."""
+        began, received = time.monotonic(), 0
+        for chunk in chunks:
+            received += len(chunk)
+            seconds = time.monotonic() - began
+            if seconds > self._manners.timeout:
+                if received < seconds * _SLOWEST:
+                    raise TransientError(f"{server} sends only {received / seconds:.0f} bytes a second")
+                began, received = time.monotonic(), 0
+            yield chunk
 
     def _followed(self, here: httpx.URL, response: httpx.Response) -> httpx.URL:
         target = here.join(response.headers.get("location", ""))
         safe = target.scheme == "https" or (target.scheme == "http" and self.base.scheme == "http")
-        known = place(target) in self._hosts or (_is_arxivs(self.base.host) and _is_arxivs(target.host))
+        known = place(target) in self._hosts or (is_arxivs(self.base.host) and is_arxivs(target.host))
         if not (safe and known and not target.userinfo):
             raise RemoteError(
                 f"{place(here)} redirects to {target.scheme}://{place(target)}, where we do not go",
@@ -290,77 +248,24 @@ class Web:
             )
         return target
 
-    @contextmanager
-    def _translated(self, url: httpx.URL) -> Iterator[None]:
-        """What the HTTP library raises, as ours; addresses are told without their query, which may be a secret."""
-        server = place(url)
-        try:
-            yield
-        except httpx.TimeoutException as error:
-            raise TransientError(
-                f"{server} was silent for {self._manners.timeout:g} s", tries=self._limit(url)
-            ) from error
-        except httpx.ConnectError as error:
-            if "CERTIFICATE" in str(error):
-                raise RemoteError(
-                    f"{server} cannot be trusted: {_reason(error)}",
-                    "check this machine's clock and certificates (SSL_CERT_FILE names your own)",
-                ) from error
-            raise TransientError(f"cannot connect to {server}: {_reason(error)}", tries=self._limit(url)) from error
-        except httpx.ProxyError as error:
-            raise TransientError(f"the proxy does not connect to {server}: {_reason(error)}", tries=_TRIES) from error
-        except (httpx.TransportError, httpx.DecodingError, httpx.StreamError) as error:
-            raise TransientError(f"the answer of {server} broke off: {_reason(error)}") from error
-        except httpx.InvalidURL as error:
-            raise RemoteError(f"{server} redirects to what is no address", "try again later") from error
-
     def _limit(self, url: httpx.URL) -> int | None:
         """A server that never answered is not waited for long."""
-        return None if place(url) in self._met else _TRIES
+        return None if place(url) in self._met else TRIES
 
 
-def checked_url(url: str) -> httpx.URL:
-    """An http(s) address with a host and no credentials in it. Raises UsageError."""
+def _client(manners: Manners) -> httpx.Client:
+    """The HTTP library's client. Raises UsageError for impossible proxies or certificates in the environment."""
+    agent = f"arxivcli/{__version__}" + (f" (mailto:{manners.contact})" if manners.contact else "")
     try:
-        found = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise UsageError(f"{url!r} is no address: {error}", "give one like https://host/path") from error
-    if found.scheme not in {"http", "https"} or not found.host:
-        raise UsageError(f"{url!r} is no http address", "give one like https://host/path")
-    if found.userinfo:
-        raise UsageError("the address holds a password, which would be seen by everybody", "leave it out")
-    return found
-
-
-def place(url: httpx.URL) -> str:
-    """`host`, or `host:port` where the port is not the scheme's own."""
-    return url.host if url.port is None else f"{url.host}:{url.port}"
-
-
-def _is_arxivs(host: str) -> bool:
-    return host == "arxiv.org" or host.endswith(".arxiv.org")
-
-
-def _reason(error: Exception) -> str:
-    """What the system says, without numbers of errors."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from a Retry-After header (RFC 9110, 10.2.3): a number or a date; None for anything else."""
-    value = headers.get("retry-after", "").strip()
-    if value.isdecimal():
-        return float(value) if len(value) < 16 else math.inf  # noqa: PLR2004
-    then = _date(value)
-    if then is None:
-        return None
-    now = _date(headers.get("date", "")) or datetime.now(UTC)  # the server's clock, when it shows it: ours may be wrong
-    return max(0.0, (then - now).total_seconds())
-
-
-def _date(value: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(value)
-    except (ValueError, TypeError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        return httpx.Client(
+            headers={"User-Agent": agent, "Accept-Encoding": "gzip"},
+            timeout=httpx.Timeout(manners.timeout, connect=min(30.0, manners.timeout)),
+            limits=httpx.Limits(max_connections=1),
+            follow_redirects=False,
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise UsageError("a proxy in the environment is none we can use", "name one like http://host:port") from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the certificates: {error.strerror}", "check SSL_CERT_FILE and SSL_CERT_DIR"
+        ) from error

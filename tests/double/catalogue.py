@@ -191,6 +191,21 @@ class Catalogue:
             self.revision += 1
             return list(added)
 
+    def insert(self, paper: Paper) -> str:
+        """One more paper, exactly as given; its id."""
+        with self._lock:
+            if paper.id in self:
+                raise ValueError(paper.id)
+            number = self._numbers[paper.id] = len(self)
+            self._ids.append(paper.id)
+            self._categories.append(paper.categories)
+            self._first.append(paper.versions[0].created)
+            self._modtimes.append(paper.modtime)
+            self._own[number] = paper
+            bisect.insort(self._order, (paper.modtime, paper.id))
+            self.revision += 1
+            return paper.id
+
     def _moment(self, at: dt.datetime | None) -> int:
         return int((at.replace(tzinfo=at.tzinfo or dt.UTC) if at else self.clock.now()).timestamp())
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+import tempfile
+from pathlib import Path
+from typing import Self
 
 from .catalogue import Catalogue
 from .faults import Faults
@@ -10,13 +12,16 @@ from .log import Log
 from .oai import OaiServer
 from .query import QueryServer
 from .serving import Site
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from .snapshot import DATASET, MEMBER, SnapshotServer
 
 
 class Double:
-    """The servers over one catalogue, each on a port of its own on 127.0.0.1; a context manager."""
+    """The servers over one catalogue, each on a port of its own on 127.0.0.1; a context manager.
+
+    `page` and `identifiers` are the OAI server's page sizes; `port` is the first of four ports in a row, 0 for any.
+    Everything may be changed while it serves: `catalogue`, `clock`, `faults`, and the knobs of `oai`, `query` and
+    `snapshot`.
+    """
 
     def __init__(
         self,
@@ -30,28 +35,52 @@ class Double:
         self.catalogue = Catalogue(catalogue) if isinstance(catalogue, int) else catalogue
         self.clock = self.catalogue.clock
         self.faults = Faults()
-        self.log = Log(log_file)
         self.oai = OaiServer(self.catalogue, page, identifiers)
         self.query = QueryServer(self.catalogue)
-        servers = {"oai": self.oai.respond, "query": self.query.respond}
-        self._sites = {
-            name: Site(name, port and port + place, respond, self.faults, self.log)
-            for place, (name, respond) in enumerate(servers.items())
-        }
+        self.snapshot = SnapshotServer(self.catalogue, lambda: self.origin("storage", "localhost"))
+        self.log = Log(log_file)
+        self._port = port
+        self._sites: dict[str, Site] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def __enter__(self) -> Self:
+    def start(self) -> Self:
+        """Listen and answer."""
+        self._folder = tempfile.TemporaryDirectory(prefix="double-")
+        self.snapshot.folder = Path(self._folder.name)
+        servers = {
+            "oai": self.oai.respond,
+            "query": self.query.respond,
+            "kaggle": self.snapshot.kaggle,
+            "storage": self.snapshot.storage,
+        }
+        for place, (name, respond) in enumerate(servers.items()):
+            self._sites[name] = Site(name, self._port and self._port + place, respond, self.faults, self.log)
         for site in self._sites.values():
             site.begin()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Hang up, whatever is going on; the log stays readable."""
         for site in self._sites.values():
             site.end()
         self.log.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def origin(self, name: str, host: str = "127.0.0.1") -> str:
         """`http://127.0.0.1:<port>` of a server: oai, query, kaggle or storage."""
         return f"http://{host}:{self._sites[name].port}"
+
+    def compress(self, on: bool = True) -> None:
+        """Whether OAI and query answers are gzip for clients that say they take it."""
+        for site in self._sites.values():
+            site.compress = on
 
     @property
     def oai_url(self) -> str:
@@ -62,3 +91,29 @@ class Double:
     def query_url(self) -> str:
         """What stands for `https://export.arxiv.org/api/query`."""
         return f"{self.origin('query')}/api/query"
+
+    @property
+    def kaggle_url(self) -> str:
+        """What stands for `https://www.kaggle.com/api/v1`."""
+        return f"{self.origin('kaggle')}/api/v1"
+
+    @property
+    def snapshot_url(self) -> str:
+        """What stands for `https://www.kaggle.com/api/v1/datasets/download/Cornell-University/arxiv`: the zip."""
+        return f"{self.kaggle_url}/datasets/download/{DATASET}"
+
+    @property
+    def single_file_url(self) -> str:
+        """The JSON lines by themselves."""
+        return f"{self.snapshot_url}/{MEMBER}"
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """The base addresses by name."""
+        return {
+            "oai": self.oai_url,
+            "query": self.query_url,
+            "snapshot": self.snapshot_url,
+            "kaggle": self.kaggle_url,
+            "storage": self.origin("storage", "localhost"),
+        }
