@@ -19,7 +19,7 @@ from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from arxivcli import __version__
-from arxivcli.cli import classify, console, evaluate, models, preprocess, train
+from arxivcli.cli import classify, console, evaluate, fetch, models, preprocess, train
 from arxivcli.cli.options import State, hoisted
 from arxivcli.errors import ArxivcliError, StoppedError, StorageError, UsageError
 
@@ -39,6 +39,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": HELP},
 )
+app.command("fetch", rich_help_panel=GET, short_help="Get arXiv's metadata: all of it, or a slice.")(fetch.fetch)
 app.command("preprocess", rich_help_panel=GET, short_help="Make a corpus folder from files of papers.")(
     preprocess.preprocess
 )

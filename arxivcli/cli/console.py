@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from arxivcli.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import rich.progress
     from rich.console import Console, RenderableType
@@ -25,6 +25,9 @@ LINE_SECONDS = 5.0
 
 DRAW_SECONDS = 0.1
 """How often a bar is moved at most: `advance` may be called a million times."""
+
+Field = str | int | float | bool | None
+Row = dict[str, Field]
 
 _SLOW = 10  # per second: below, a rate needs its decimals
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -95,6 +98,28 @@ def show_table(
     for row in rows:
         table.add_row(*(c if isinstance(c, Text) else Text(escaped(str(c if c is not None else ""))) for c in row))
     show(table)
+
+
+def show_rows(rows: Sequence[Mapping[str, Field]], as_json: bool) -> None:
+    """Rows of the same columns as JSON, or as a table with numbers to the right; nothing to show for no rows."""
+    if as_json:
+        return show_json(rows)
+    if not rows:
+        return None
+    columns = {name: name.replace("_", " ") for name in rows[0]}
+    numbers = {
+        columns[name]
+        for row in rows
+        for name, field in row.items()
+        if isinstance(field, int | float) and not isinstance(field, bool)
+    }
+    return show_table(list(columns.values()), [[_cell(row[name]) for name in columns] for row in rows], numbers=numbers)
+
+
+def _cell(field: Field) -> str | None:
+    if isinstance(field, bool):
+        return "yes" if field else "no"
+    return f"{field:,}" if isinstance(field, int | float) else field
 
 
 def show_json(value: object) -> None:

@@ -12,8 +12,6 @@ from arxivcli.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Show arXiv's categories and the models there are.")
 
-Row = dict[str, str | int | float | bool | None]
-
 
 @app.command("labels")
 def labels(
@@ -24,7 +22,7 @@ def labels(
     """List what can be answered: arXiv's categories, archives or groups, with estimated numbers of papers."""
     if every and level != "category":
         raise UsageError(f"--all lists categories, not {level}s", "leave out one of --all and --level")
-    _show(_every_category() if every else _labels(level), as_json)
+    console.show_rows(_every_category() if every else _labels(level), as_json)
 
 
 @app.command("list")
@@ -32,7 +30,7 @@ def list_models(as_json: JsonOption = False) -> None:
     """List the models that `--model` knows by name; a folder made by `train` works as well."""
     from arxivcli.models import card, shelf
 
-    rows: list[Row] = []
+    rows: list[console.Row] = []
     for name in shelf.names():
         folder = shelf.folder(name)
         found = card.read(folder)
@@ -40,29 +38,17 @@ def list_models(as_json: JsonOption = False) -> None:
         rows.append(
             {"name": name, "kind": found.kind, "level": found.level, "labels": len(found.labels), "MB": round(size, 1)}
         )
-    _show(rows, as_json)
+    console.show_rows(rows, as_json)
 
 
-def _show(rows: list[Row], as_json: bool) -> None:
-    """The rows as JSON, or as a table of the same columns with numbers to the right."""
-    if as_json:
-        return console.show_json(rows)
-    columns = {name: name.replace("_", " ") for name in rows[0]}
-    numbers = {
-        columns[name]
-        for name, field in rows[0].items()
-        if isinstance(field, int | float) and not isinstance(field, bool)
-    }
-    cells = [[_cell(row[name]) for name in columns] for row in rows]
-    return console.show_table(list(columns.values()), cells, numbers=numbers)
-
-
-def _labels(level: Level) -> list[Row]:
+def _labels(level: Level) -> list[console.Row]:
     """The labels of a level; papers of aliases and retired categories are counted with the label they fold to."""
     from arxivcli import taxonomy
 
     papers = taxonomy.papers_per_label(level)
-    names: list[Row] = [{"id": label, "name": taxonomy.name(label), "papers": papers[label]} for label in papers]
+    names: list[console.Row] = [
+        {"id": label, "name": taxonomy.name(label), "papers": papers[label]} for label in papers
+    ]
     if level != "category":
         return names
     known = taxonomy.categories()
@@ -78,7 +64,7 @@ def _labels(level: Level) -> list[Row]:
     ]
 
 
-def _every_category() -> list[Row]:
+def _every_category() -> list[console.Row]:
     """All ids arXiv ever used, each with its own number of papers and what it folds to."""
     from arxivcli import taxonomy
 
@@ -95,9 +81,3 @@ def _every_category() -> list[Row]:
         }
         for category in taxonomy.categories().values()
     ]
-
-
-def _cell(field: str | float | bool | None) -> str | None:
-    if isinstance(field, bool):
-        return "yes" if field else "no"
-    return f"{field:,}" if isinstance(field, int | float) else field

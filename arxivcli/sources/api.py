@@ -19,7 +19,7 @@ from urllib.parse import unquote_plus
 from arxivcli import taxonomy
 from arxivcli.errors import UsageError
 from arxivcli.sources import entries, xml
-from arxivcli.sources.web import TransientError
+from arxivcli.sources.trouble import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arxivcli.errors import InputError
+from arxivcli.storage import PARTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +43,8 @@ def _is_papers(path: Path) -> bool:
     if any(part.startswith(".") for part in path.parts):
         return False
     suffixes = [suffix.lower() for suffix in path.suffixes]
+    if PARTIAL in suffixes:
+        return False
     if suffixes[-1:] == [".zip"]:
         return True
     if suffixes and suffixes[-1] in _PACKED:

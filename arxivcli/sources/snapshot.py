@@ -19,7 +19,7 @@ from arxivcli.sources import credentials, streams
 from arxivcli.sources.addresses import place
 from arxivcli.sources.partial import Partial, Version
 from arxivcli.sources.trouble import TRIES, TransientError, told
-from arxivcli.storage import storage_errors, sync_folder, write_whole
+from arxivcli.storage import PARTIAL, storage_errors, sync_folder, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +92,13 @@ def standing(folder: Path) -> Snapshot | None:
     """The finished snapshot in a folder; None when there is none, or it was changed."""
     found = _recorded(folder)
     return _snapshot(*found, already=True) if found else None
+
+
+def forget(folder: Path) -> None:
+    """Let the next download begin from nothing; a finished snapshot stays until there is another."""
+    with storage_errors(folder):
+        for path in (folder / RECORD, *folder.glob(f"{NAME}*{PARTIAL}*")):
+            path.unlink(missing_ok=True)
 
 
 class _Download:

@@ -85,7 +85,7 @@ class Web:
 
     def __init__(self, base: str, manners: Manners, progress: Progress, hosts: tuple[str, ...] = ()) -> None:
         self.base = checked_url(base)
-        if _is_arxivs(self.base.host) and manners.pace < PACE:
+        if is_arxivs(self.base.host) and manners.pace < PACE:
             raise UsageError(f"arXiv asks for {PACE:g} seconds between requests", "a shorter --pace is for mirrors")
         self._manners = manners
         self._progress = progress

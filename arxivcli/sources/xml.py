@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from arxivcli.sources.web import TransientError
+from arxivcli.sources.trouble import TransientError
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

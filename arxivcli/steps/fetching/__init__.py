@@ -10,6 +10,7 @@ from arxivcli import storage
 from arxivcli.errors import StoppedError
 from arxivcli.progress import Progress, Silent
 from arxivcli.sources.web import Manners
+from arxivcli.steps.fetching.copying import by_snapshot
 from arxivcli.steps.fetching.harvest import by_oai
 from arxivcli.steps.fetching.naming import by_identifiers
 from arxivcli.steps.fetching.orders import Report, Source, Wanted
@@ -25,7 +26,7 @@ __all__ = ["Manners", "Report", "Wanted", "fetch"]
 
 _GOES_ON = "what was fetched is kept: the same command goes on"
 
-_WAYS: dict[Source, Way] = {"oai": by_oai, "api": by_search}
+_WAYS: dict[Source, Way] = {"snapshot": by_snapshot, "oai": by_oai, "api": by_search}
 
 
 def fetch(

@@ -20,7 +20,8 @@ from arxivcli.errors import RemoteError
 from arxivcli.sources import oai
 from arxivcli.sources.entries import parsed
 from arxivcli.sources.oai import BadTokenError, Page, Slice
-from arxivcli.sources.web import BrokenAnswerError, Manners, Web
+from arxivcli.sources.trouble import BrokenAnswerError
+from arxivcli.sources.web import Manners, Web
 from arxivcli.steps.fetching import orders, raw
 from arxivcli.steps.fetching.orders import Report, Wanted
 from arxivcli.steps.fetching.raw import Harvest, State

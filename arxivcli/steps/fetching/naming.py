@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from arxivcli.sources import api, entries, fields
 from arxivcli.sources.api import BadQueryError, Feed
 from arxivcli.sources.entries import parsed
-from arxivcli.sources.web import BrokenAnswerError, Manners, Web
+from arxivcli.sources.trouble import BrokenAnswerError
+from arxivcli.sources.web import Manners, Web
 from arxivcli.steps.fetching import orders, raw
 from arxivcli.steps.fetching.orders import Report, Wanted
 from arxivcli.steps.fetching.raw import Harvest, State
@@ -53,7 +54,7 @@ def by_identifiers(
     with Web(wanted.url or api.URL, manners, progress) as web:
         _ask(api.Api(web), harvest, state, progress)
     progress.end()
-    report = orders.merged(harvest, state, folder, progress, len(known))
+    report = orders.merged(harvest, state, folder, progress, None)
     there = {parsed(line).id for part in harvest.parts(state) for line in raw.read_lines(part)}
     harvest.forget()  # the next time all of them are asked for again: there may be new versions
     missing = [name for name in known if name not in there and name not in state.bad]

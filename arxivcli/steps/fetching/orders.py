@@ -68,7 +68,8 @@ class Wanted:
         """What the options mean when no source is named: ids and queries are for the API, sets and days for OAI."""
         if source is None:
             dated = parts.get("set") or parts.get("first") or parts.get("until")
-            source = "api" if parts.get("query") or parts.get("identifiers") else "oai" if dated else "snapshot"
+            named = parts.get("query") is not None or parts.get("identifiers")
+            source = "api" if named else "oai" if dated else "snapshot"
         return cls(source=source, url=urls.get(source), **parts)
 
     @property
@@ -96,6 +97,7 @@ class Report:
         bad: What the server cannot give: ids of papers, or places in a list where it fails.
         missing: Ids that were asked for and do not exist.
         malformed: What was given as an id and is none.
+        megabytes: Size of the snapshot.
         already: Whether there was nothing to do.
     """
 
@@ -111,6 +113,7 @@ class Report:
     bad: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     malformed: tuple[str, ...] = ()
+    megabytes: float | None = None
     already: bool = False
 
     def figures(self) -> dict[str, Any]:

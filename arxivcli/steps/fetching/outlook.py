@@ -56,27 +56,27 @@ class Forecast:
     into: str
 
     def figures(self) -> Row:
-        """As a row of a table."""
-        minutes = max(1, round(self.seconds / 60))
-        return {
+        """What there is to say, by name."""
+        said: Row = {
             "asks": self.asks,
             "for": self.for_what,
             "requests": self.requests,
             "papers": self.papers,
-            "MB": self.megabytes,
-            "minutes": minutes,
+            "megabytes": self.megabytes,
+            "minutes": max(1, round(self.seconds / 60)),
             "into": self.into,
         }
+        return {name: value for name, value in said.items() if value is not None}
 
 
 def forecast(wanted: Wanted, folder: Path, manners: Manners) -> Forecast:
     """What a fetch would ask for and about how long it takes; nobody is asked. Raises UsageError as `fetch` does."""
     if wanted.source == "snapshot":
         seconds = _SNAPSHOT_MB / _MB_A_SECOND
-        papers = sum(taxonomy.papers_per_label().values())
-        return Forecast(
-            wanted.url or snapshot.DEFAULT_URL, "the snapshot", 1, papers, _SNAPSHOT_MB, seconds, str(folder)
-        )
+        whole = sum(taxonomy.papers_per_label().values())
+        server = wanted.url or snapshot.DEFAULT_URL
+        return Forecast(server, "the snapshot", 1, whole, _SNAPSHOT_MB, seconds, str(folder))
+    papers: int | None
     if wanted.source == "oai":
         server, papers, size = wanted.url or oai.URL, _oai_papers(wanted), _PAGE
         name = wanted.set and oai.set_name(wanted.set)
@@ -112,7 +112,7 @@ def status(folder: Path) -> list[Row]:
     rows: list[Row] = []
     held = snapshot.standing(folder)
     if held is not None:
-        rows.append(_row("snapshot", f"{held.bytes:,} bytes", None, None, "arxivcli fetch"))
+        rows.append(_row("snapshot", f"{held.size / 1e6:,.1f} MB", None, None, "arxivcli fetch"))
     counts = merging.index(folder)
     if counts:
         rows.append(_row("papers", f"merged, {len(counts)} months", sum(counts.values()), None, None))

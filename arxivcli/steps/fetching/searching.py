@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from arxivcli.errors import FolderError, UsageError
 from arxivcli.sources import api
 from arxivcli.sources.entries import parsed
-from arxivcli.sources.web import BrokenAnswerError, Manners, Web
+from arxivcli.sources.trouble import BrokenAnswerError
+from arxivcli.sources.web import Manners, Web
 from arxivcli.steps.fetching import orders, raw
 from arxivcli.steps.fetching.orders import Report, Wanted
 from arxivcli.steps.fetching.raw import Harvest, State
