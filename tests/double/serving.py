@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from .exchange import Answer, Part, Request
+from .log import gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,13 +101,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Small packets go out at once: a drip is a drip."""
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._connection_number = self.server.log.connected()
+        self._connection_number = self.server.log.connected(self.connection)
 
     def finish(self) -> None:
         """The connection is over."""
         with contextlib.suppress(OSError):
             super().finish()
-        self.server.log.disconnected()
+        self.server.log.disconnected(self._connection_number)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Nothing is printed: see the log."""
@@ -140,11 +141,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self._sleep(wire.wait):
             return
         entry.status = answer.status
+        silent = request.method == "HEAD" or (not len(answer.content) and wire.endless is None and not wire.chunked)
+        if silent and wire.ending == "keep":
+            self.server.log.done(entry, time.monotonic())
         self.wfile.write(self._head(answer))
-        if request.method != "HEAD" and answer.status not in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
-            for piece in self._pieces(answer):
-                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if wire.chunked else piece)
+        if not silent:
+            for piece, last in _with_last(self._pieces(answer)):
                 entry.sent += len(piece)
+                if last and wire.ending == "keep":
+                    # Before the client can know, or its next request would seem to come while this one is going on.
+                    self.server.log.done(entry, time.monotonic())
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if wire.chunked else piece)
                 if wire.drip and self._sleep(wire.drip[1]):
                     return
             if wire.chunked and wire.cut is None:
@@ -194,12 +201,16 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _gone(self) -> bool:
-        try:
-            return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        return gone(self.connection)
+
+
+def _with_last(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each piece, and whether it is the last one."""
+    held = next(pieces, None)
+    while held is not None:
+        following = next(pieces, None)
+        yield held, following is None
+        held = following
 
 
 def _phrase(status: int) -> str:
