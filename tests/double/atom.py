@@ -46,7 +46,7 @@ def entry(paper: Paper, version: int | None = None, *, legacy: bool = False) -> 
     where = f"{paper.id}v{shown.number}"
     # Some abstracts still have the two spaces that the submission system put before them.
     abstract = paper.abstract or ""
-    summary = abstract if len(paper.title) % 2 else " ".join(abstract.split())
+    summary = abstract if paper.versions[0].size_kb % 2 else " ".join(abstract.split())
     names = (paper.categories or "").split()
     terms = [*names, *(term for term in (paper.msc_class, paper.acm_class) if term and legacy)]
     more = (("comment", paper.comments), ("journal_ref", paper.journal_ref), ("doi", paper.doi))
