@@ -11,9 +11,11 @@ As a process of its own: `python -m tests.double --papers 1000 --page 100`.
 """
 
 from . import faults, spoils
-from .catalogue import Catalogue, Clock, Paper, Version
+from .catalogue import Catalogue
+from .clock import Clock
 from .double import Double
-from .faults import Faults
+from .faultlist import Fault, Faults
 from .log import Entry, Log
+from .papers import Paper, Version
 
-__all__ = ["Catalogue", "Clock", "Double", "Entry", "Faults", "Log", "Paper", "Version", "faults", "spoils"]
+__all__ = ["Catalogue", "Clock", "Double", "Entry", "Fault", "Faults", "Log", "Paper", "Version", "faults", "spoils"]

@@ -10,7 +10,7 @@ from .records import day, mail_date
 if TYPE_CHECKING:
     import datetime as dt
 
-    from .catalogue import Paper
+    from .papers import Paper
 
 KIND = "application/atom+xml; charset=utf-8"
 _SCHEME = "http://arxiv.org/schemas/atom"

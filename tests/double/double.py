@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from .catalogue import Catalogue
-from .faults import Faults
+from .faultlist import Faults
 from .log import Log
 from .oai import OaiServer
 from .query import QueryServer

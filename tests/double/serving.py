@@ -18,7 +18,7 @@ from .log import gone
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .faults import Faults
+    from .faultlist import Faults
     from .log import Entry, Log
 
 _CHUNK = 1 << 16
