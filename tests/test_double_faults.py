@@ -6,6 +6,7 @@ import datetime as dt
 import http.client
 import re
 import socket
+import ssl
 import threading
 import time
 import xml.etree.ElementTree as ET
@@ -207,8 +208,9 @@ def test_bodies_without_end_and_of_any_size(double: Double) -> None:
             got += len(connection.recv(1 << 16))
     wait_for(lambda: double.log[0].ended is not None)
     assert double.log[0].sent >= got - 1_000
-    double.faults.add(faults.huge(2_000_000))
-    assert len(first_page(double).body) == 2_000_000
+    double.faults.add(faults.huge(20_000_000))
+    reply = first_page(double)
+    assert (len(reply.body), reply.headers["Content-Length"]) == (20_000_000, "20000000")
 
 
 def test_a_gzip_bomb_is_small_until_it_is_opened(double: Double) -> None:
@@ -222,6 +224,7 @@ def test_a_gzip_bomb_is_small_until_it_is_opened(double: Double) -> None:
     while rest := opener.unconsumed_tail:
         opened += len(opener.decompress(rest, 1 << 20))
     assert opened > 64 << 20
+    assert opener.eof
 
 
 def test_redirects(double: Double) -> None:
@@ -335,8 +338,6 @@ def test_entity_bombs(double: Double) -> None:
     assert plain.startswith(b'<?xml version="1.0" encoding="UTF-8"?><!DOCTYPE lolz [<!ENTITY a ')
     assert plain.count(b"<!ENTITY") == 9
     assert b"<title>&i;" in plain
-    with pytest.raises(ET.ParseError, match="limit on input amplification"):
-        ET.fromstring(plain)  # noqa: S314
     double.faults.add(faults.spoil(spoils.doctype_bomb_utf16))
     wide = first_page(double).body
     assert b"<!DOCTYPE" not in wide
@@ -470,6 +471,43 @@ def test_head_has_no_body(double: Double) -> None:
     reply = ask(double.oai_url, "HEAD", verb="Identify")
     assert (reply.status, reply.body) == (200, b"")
     assert int(reply.headers["Content-Length"]) > 500
+
+
+def test_a_request_as_to_a_proxy_is_understood(double: Double) -> None:
+    connection = http.client.HTTPConnection(urlsplit(double.oai_url).netloc)
+    connection.request("GET", "http://oaipmh.arxiv.org/oai?verb=Identify")
+    assert connection.getresponse().read().count(b"<Identify>") == 1
+    connection.close()
+    ask(double.oai_url, verb="Identify")
+    assert [(entry.target, entry.proxied) for entry in double.log] == [
+        ("/oai?verb=Identify", True), ("/oai?verb=Identify", False),
+    ]  # fmt: skip
+
+
+def test_tls_is_refused_by_all_who_do_not_know_the_certificate() -> None:
+    with Double(Catalogue(5), tls="good") as double:
+        assert double.oai_url.startswith("https://127.0.0.1:")
+        with pytest.raises(ssl.SSLCertVerificationError):
+            securely(double.oai_url, ssl.create_default_context())
+        trusting = ssl.create_default_context(cafile=double.certificate)
+        assert securely(double.oai_url, trusting).count(b"<record>") == 5
+        assert securely(double.oai_url.replace("127.0.0.1", "localhost"), trusting).count(b"<record>") == 5
+        assert (double.log.most_at_once(), double.log.most_connections()) == (1, 1)
+    with Double(Catalogue(5), tls="expired") as double:
+        trusting = ssl.create_default_context(cafile=double.certificate)
+        with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
+            securely(double.oai_url, trusting)
+        assert len(double.log) == 0
+
+
+def securely(url: str, context: ssl.SSLContext) -> bytes:
+    parts = urlsplit(url)
+    connection = http.client.HTTPSConnection(parts.netloc, timeout=20, context=context)
+    try:
+        connection.request("GET", f"{parts.path}?verb=ListRecords&metadataPrefix=arXiv")
+        return connection.getresponse().read()
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize("action", [faults.silent(), faults.late(60), faults.drip(1, 60), faults.endless()])

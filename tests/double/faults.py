@@ -107,8 +107,9 @@ def endless(piece: bytes = b"<!-- and so on -->" * 4_000) -> Action:
 
 
 def huge(size: int, piece: bytes = b" ") -> Action:
-    """A body of so many bytes, announced."""
-    return _changed("huge", lambda answer: answer.with_body(piece * (size // len(piece))))
+    """A body of so many bytes, announced; they are not held in memory."""
+    block = piece * (1 << 16)
+    return _changed("huge", lambda answer: answer.with_wire(endless=block, claim=max(size, len(answer.content))))
 
 
 def gzip_bomb(size: int = 1 << 30) -> Action:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def gone(connection: socket.socket) -> bool:
     """Whether the other side has closed a connection."""
     try:
-        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        # The plain socket's method: that of a TLS socket knows no flags.
+        return not socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
         return False
     except OSError:
@@ -48,15 +49,14 @@ class Entry:
     """Names of the faults that met it."""
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"number", "site", "method", "target", "path", "params", "pairs", "headers", "body"}:
+        if name in {"number", "site", "method", "target", "path", "params", "pairs", "headers", "body", "proxied"}:
             return getattr(self.request, name)
         raise AttributeError(name)
 
     def as_json(self) -> dict[str, Any]:
         """For the log file."""
-        asked = {
-            name: getattr(self, name) for name in ("number", "site", "method", "target", "path", "params", "headers")
-        }
+        names = ("number", "site", "method", "target", "path", "params", "headers", "proxied")
+        asked = {name: getattr(self, name) for name in names}
         mine = {name: value for name, value in vars(self).items() if name != "request"}
         return asked | mine
 
