@@ -6,7 +6,6 @@ import bisect
 import datetime as dt
 import threading
 from array import array
-from dataclasses import replace
 from typing import Any
 
 from . import papers, sets, words
@@ -94,7 +93,7 @@ class Catalogue:
             place = bisect.bisect_left(self._order, (old.modtime, paper))
             del self._order[place]
             bisect.insort(self._order, (modtime, paper))
-            self._own[number] = new = replace(old, modtime=modtime, **changes)
+            self._own[number] = new = old._replace(modtime=modtime, **changes)
             self._modtimes[number], self._categories[number] = modtime, new.categories
             self._first[number] = min(new.versions, key=lambda version: version.number).created
             self.revision += 1

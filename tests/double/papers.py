@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from . import sets, words
 
@@ -23,8 +23,7 @@ _LICENSES = (
 DAY = 86_400
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """One version of a paper; `created` in seconds since 1970."""
 
     number: int
@@ -33,8 +32,7 @@ class Version:
     source: str | None = "D"
 
 
-@dataclass(frozen=True, slots=True)
-class Paper:
+class Paper(NamedTuple):
     """A paper as arXiv's database has it: TeX in the texts, line breaks where the submitter put them.
 
     A `submitter` or `categories` of None is written as the word None by the server, as the real one does.
@@ -70,7 +68,7 @@ def made(number: int, chance: int, ident: str, first: int, categories: str | Non
     primary = (categories or "").partition(" ")[0]
     withdrawn = more % 200 == 0
     if withdrawn:
-        several = (*several[:-1], replace(several[-1], size_kb=0, source="I"))
+        several = (*several[:-1], several[-1]._replace(size_kb=0, source="I"))
     people = words.authors(more)
     return Paper(
         id=ident,
