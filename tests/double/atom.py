@@ -10,7 +10,7 @@ from .records import day, mail_date
 if TYPE_CHECKING:
     import datetime as dt
 
-    from .catalogue import Paper
+    from .papers import Paper
 
 KIND = "application/atom+xml; charset=utf-8"
 _SCHEME = "http://arxiv.org/schemas/atom"
@@ -46,7 +46,7 @@ def entry(paper: Paper, version: int | None = None, *, legacy: bool = False) -> 
     where = f"{paper.id}v{shown.number}"
     # Some abstracts still have the two spaces that the submission system put before them.
     abstract = paper.abstract or ""
-    summary = abstract if len(paper.title) % 2 else " ".join(abstract.split())
+    summary = abstract if paper.versions[0].size_kb % 2 else " ".join(abstract.split())
     names = (paper.categories or "").split()
     terms = [*names, *(term for term in (paper.msc_class, paper.acm_class) if term and legacy)]
     more = (("comment", paper.comments), ("journal_ref", paper.journal_ref), ("doi", paper.doi))

@@ -6,85 +6,11 @@ import bisect
 import datetime as dt
 import threading
 from array import array
-from dataclasses import dataclass, replace
 from typing import Any
 
-from . import sets, words
-
-START = int(dt.datetime(1991, 8, 14, tzinfo=dt.UTC).timestamp())
-END = int(dt.datetime(2025, 12, 31, 18, tzinfo=dt.UTC).timestamp())
-"""First and last submission: long enough ago that no machine's clock lies before it."""
-EARLIEST = int(dt.datetime(2005, 9, 16, 4, tzinfo=dt.UTC).timestamp())
-"""No record has an older datestamp, and many have exactly this one."""
-BULK = int(dt.datetime(2015, 3, 10, 2, 0, 30, tzinfo=dt.UTC).timestamp())
-"""The bulk update: very many records have the datestamp of this day."""
-_NEW_IDS = int(dt.datetime(2007, 4, 1, tzinfo=dt.UTC).timestamp())
-_LICENSES = (
-    "http://arxiv.org/licenses/nonexclusive-distrib/1.0/",
-    "http://creativecommons.org/licenses/by/4.0/",
-    "http://creativecommons.org/licenses/by-nc-sa/3.0/",
-)
-_DAY = 86_400
-
-
-class Clock:
-    """What time the servers think it is: the machine's, or any other once `set`."""
-
-    def __init__(self) -> None:
-        self._ahead = dt.timedelta(0)
-        self._fixed: dt.datetime | None = None
-
-    def now(self) -> dt.datetime:
-        """UTC, whole seconds."""
-        return ((self._fixed or dt.datetime.now(dt.UTC)) + self._ahead).replace(microsecond=0)
-
-    def set(self, now: dt.datetime | None) -> None:
-        """Stand still at a moment (UTC); None goes back to the machine's time."""
-        self._fixed, self._ahead = now and now.replace(tzinfo=now.tzinfo or dt.UTC), dt.timedelta(0)
-
-    def advance(self, **span: float) -> None:
-        """Move on: `advance(hours=13)`."""
-        self._ahead += dt.timedelta(**span)
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One version of a paper; `created` in seconds since 1970."""
-
-    number: int
-    created: int
-    size_kb: int = 14
-    source: str | None = "D"
-
-
-@dataclass(frozen=True, slots=True)
-class Paper:
-    """A paper as arXiv's database has it: TeX in the texts, line breaks where the submitter put them.
-
-    A `submitter` or `categories` of None is written as the word None by the server, as the real one does.
-    """
-
-    id: str
-    versions: tuple[Version, ...]
-    title: str
-    abstract: str | None
-    people: tuple[words.Author, ...]
-    categories: str | None
-    modtime: int
-    submitter: str | None = "Mira Zudo"
-    comments: str | None = None
-    journal_ref: str | None = None
-    doi: str | None = None
-    report_no: str | None = None
-    license: str | None = None
-    msc_class: str | None = None
-    acm_class: str | None = None
-    proxy: str | None = None
-
-    @property
-    def authors(self) -> str:
-        """The free-form field."""
-        return words.listed(self.people)
+from . import papers, sets, words
+from .clock import Clock
+from .papers import Paper, Version
 
 
 class Catalogue:
@@ -107,7 +33,7 @@ class Catalogue:
         self._own: dict[int, Paper] = {}
         for number in range(count):
             place = number - number % 4 if words.mix(number // 4) % 3 == 0 else number
-            self._begin(number, START + int((END - START) * ((place + 0.5) / count) ** 0.5))
+            self._begin(number, papers.START + int((papers.END - papers.START) * ((place + 0.5) / count) ** 0.5))
         self._order = sorted(zip(self._modtimes, self._ids, strict=True))
 
     def __len__(self) -> int:
@@ -167,7 +93,7 @@ class Catalogue:
             place = bisect.bisect_left(self._order, (old.modtime, paper))
             del self._order[place]
             bisect.insort(self._order, (modtime, paper))
-            self._own[number] = new = replace(old, modtime=modtime, **changes)
+            self._own[number] = new = old._replace(modtime=modtime, **changes)
             self._modtimes[number], self._categories[number] = modtime, new.categories
             self._first[number] = min(new.versions, key=lambda version: version.number).created
             self.revision += 1
@@ -211,8 +137,8 @@ class Catalogue:
 
     def _begin(self, number: int, first: int, modtime: int | None = None) -> None:
         chance = words.mix(self._seed << 32 | number)
-        categories = _categories(first, chance)
-        versions = _versions(first, chance)
+        categories = papers.categories(first, chance)
+        versions = papers.versions(first, chance)
         paper = self._id(first, categories)
         self._ids.append(paper)
         self._numbers[paper] = number
@@ -223,18 +149,20 @@ class Catalogue:
     def _modtime(self, chance: int, last: int) -> int:
         """A day after the last version, or any time later, or the day of the bulk update, or the earliest of all."""
         draw = (chance >> 20) % 1000 / 1000
-        if last < BULK and draw < self._bulk:
-            return BULK + (chance >> 40) % 3
-        if last < EARLIEST and draw > 0.9:
-            return EARLIEST
+        if last < papers.BULK and draw < self._bulk:
+            return papers.BULK + (chance >> 40) % 3
+        if last < papers.EARLIEST and draw > 0.9:
+            return papers.EARLIEST
         if draw > 0.6:
-            return last + _DAY if last > EARLIEST else EARLIEST + (chance >> 12) % (400 * _DAY)
-        later = max(last, EARLIEST) + _DAY
-        return later + (chance >> 24) % max(1, END + _DAY - later)
+            return (
+                last + papers.DAY if last > papers.EARLIEST else papers.EARLIEST + (chance >> 12) % (400 * papers.DAY)
+            )
+        later = max(last, papers.EARLIEST) + papers.DAY
+        return later + (chance >> 24) % max(1, papers.END + papers.DAY - later)
 
     def _id(self, first: int, categories: str) -> str:
         moment = dt.datetime.fromtimestamp(first, dt.UTC)
-        archive, month = "" if first >= _NEW_IDS else _archive(categories), f"{moment:%y%m}"
+        archive, month = "" if first >= papers.NEW_IDS else papers.archive(categories), f"{moment:%y%m}"
         serial = self._serials[archive, month] = self._serials.get((archive, month), 0) + 1
         if archive:
             return f"{archive}/{month}{serial:03d}"
@@ -242,76 +170,5 @@ class Catalogue:
 
     def _made(self, number: int) -> Paper:
         chance = words.mix(self._seed << 32 | number)
-        more, text = words.mix(chance), words.mix(chance + 1)
-        categories, versions = self._categories[number], _versions(self._first[number], chance)
-        primary = (categories or "").partition(" ")[0]
-        withdrawn = more % 200 == 0
-        if withdrawn:
-            versions = (*versions[:-1], replace(versions[-1], size_kb=0, source="I"))
-        people = words.authors(more)
-        return Paper(
-            id=self._ids[number],
-            versions=versions,
-            title=words.title(number, text, primary),
-            abstract=words.abstract(number, text, primary),
-            people=people,
-            categories=categories,
-            modtime=self._modtimes[number],
-            submitter=None if more % 97 == 0 else f"{people[0].forenames} {people[0].keyname}",
-            comments=_comments(withdrawn, more),
-            journal_ref=f"J.Invent.Res.{more % 90 + 1}:{more % 9000},{2000 + more % 25}"
-            if more >> 8 & 3 == 0
-            else None,
-            doi=f"10.1234/invented.{number}.{more % 977}" if (more >> 10) % 100 < 43 else None,
-            report_no=f"INV-{more % 900}/{number}" if more >> 12 & 15 == 0 else None,
-            license=None if number < len(self) // 3 else _LICENSES[more % 3],
-            msc_class="11A41, 35Q30" if primary.startswith("math") and more >> 16 & 1 else None,
-            acm_class="I.2.7" if primary.startswith("cs") and more >> 16 & 3 == 0 else None,
-            proxy="ccsd hal-00000001" if more % 311 == 0 else None,
-        )
-
-
-def _archive(categories: str) -> str:
-    return categories.partition(" ")[0].partition(".")[0]
-
-
-def _comments(withdrawn: bool, chance: int) -> str | None:
-    if withdrawn:
-        return "This paper has been withdrawn by the authors"
-    return (
-        f'{chance % 40 + 4} pages, {chance % 9} figures; "long" version of a talk in Orl\\\'eans'
-        if chance & 3
-        else None
-    )
-
-
-def _versions(first: int, chance: int) -> tuple[Version, ...]:
-    """One to five versions; in one paper of five hundred the dates run backwards."""
-    count = (1, 1, 1, 2, 3, 1, 1, 2, 1, 5)[(chance >> 4) % 10]
-    gap = 5 * _DAY + (chance >> 30) % (200 * _DAY) if chance % 500 else -_DAY
-    return tuple(
-        Version(
-            place + 1,
-            max(START, min(first + place * gap, max(END, first))),
-            10 + (chance >> 8) % 900,
-            (None, "D", "A", "DS"[: chance % 3])[(chance >> 6) % 4] or None,
-        )
-        for place in range(count)
-    )
-
-
-def _categories(first: int, chance: int) -> str:
-    """Primary, its alias twin where it has one, a cross-list in half of the papers; retired names in old papers."""
-    known, twins = sets.labels(), sets.twins()
-    primary = known[chance % len(known)]
-    found = [primary]
-    for twin in twins.get(primary, ()):
-        if not sets.retired(twin):
-            found = [twin, primary] if twin in {"cs.SY", "cs.NA"} and chance >> 16 & 1 else [primary, twin]
-        elif first < _NEW_IDS and chance >> 17 & 1:
-            found = [twin, *found]
-    if found[0].startswith("astro-ph.") and first < _NEW_IDS:
-        found = ["astro-ph"]
-    if chance >> 18 & 1 and (other := known[(chance >> 19) % len(known)]) not in found:
-        found.append(other)
-    return " ".join(found)
+        modtime = self._modtimes[number]
+        return papers.made(number, chance, self._ids[number], self._first[number], self._categories[number], modtime)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
+from . import certificate
 from .catalogue import Catalogue
-from .faults import Faults
+from .faultlist import Faults
 from .log import Log
 from .oai import OaiServer
 from .query import QueryServer
@@ -19,6 +20,7 @@ class Double:
     """The servers over one catalogue, each on a port of its own on 127.0.0.1; a context manager.
 
     `page` and `identifiers` are the OAI server's page sizes; `port` is the first of four ports in a row, 0 for any.
+    With `tls` all of them speak HTTPS under a certificate for localhost that nobody trusts but who reads `certificate`.
     Everything may be changed while it serves: `catalogue`, `clock`, `faults`, and the knobs of `oai`, `query` and
     `snapshot`.
     """
@@ -31,6 +33,7 @@ class Double:
         identifiers: int = 20_000,
         port: int = 0,
         log_file: Path | None = None,
+        tls: Literal["good", "expired"] | None = None,
     ) -> None:
         self.catalogue = Catalogue(catalogue) if isinstance(catalogue, int) else catalogue
         self.clock = self.catalogue.clock
@@ -39,7 +42,8 @@ class Double:
         self.query = QueryServer(self.catalogue)
         self.snapshot = SnapshotServer(self.catalogue, lambda: self.origin("storage", "localhost"))
         self.log = Log(log_file)
-        self._port = port
+        self.certificate: Path | None = None
+        self._port, self._tls = port, tls
         self._sites: dict[str, Site] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -47,16 +51,23 @@ class Double:
         """Listen and answer."""
         self._folder = tempfile.TemporaryDirectory(prefix="double-")
         self.snapshot.folder = Path(self._folder.name)
+        context = None
+        if self._tls is not None:
+            context, self.certificate = certificate.context(self.snapshot.folder, expired=self._tls == "expired")
         servers = {
             "oai": self.oai.respond,
             "query": self.query.respond,
             "kaggle": self.snapshot.kaggle,
             "storage": self.snapshot.storage,
         }
-        for place, (name, respond) in enumerate(servers.items()):
-            self._sites[name] = Site(name, self._port and self._port + place, respond, self.faults, self.log)
-        for site in self._sites.values():
-            site.begin()
+        try:
+            for place, (name, respond) in enumerate(servers.items()):
+                port = self._port and self._port + place
+                self._sites[name] = Site(name, port, respond, self.faults, self.log, context)
+                self._sites[name].begin()
+        except OSError:
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:
@@ -75,7 +86,7 @@ class Double:
 
     def origin(self, name: str, host: str = "127.0.0.1") -> str:
         """`http://127.0.0.1:<port>` of a server: oai, query, kaggle or storage."""
-        return f"http://{host}:{self._sites[name].port}"
+        return f"{'http' if self._tls is None else 'https'}://{host}:{self._sites[name].port}"
 
     def compress(self, on: bool = True) -> None:
         """Whether OAI and query answers are gzip for clients that say they take it."""

@@ -34,6 +34,8 @@ class Request:
     """Path and query as they came."""
     headers: dict[str, str]
     body: bytes = b""
+    proxied: bool = False
+    """Whether the request line had a whole address, as those to a proxy have."""
 
     @property
     def path(self) -> str:
@@ -90,7 +92,7 @@ class Wire:
     drip: tuple[int, float] | None = None
     """So many bytes of the body, then so many seconds, and so on."""
     endless: bytes | None = None
-    """Repeat this after the body until the client has had enough; no Content-Length."""
+    """Repeat this after the body until the client has had enough, or until `claim` bytes have gone out."""
 
 
 @dataclass(frozen=True)

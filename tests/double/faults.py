@@ -10,14 +10,13 @@ Several faults may meet one request: each spoils what the one added before it le
 
 from __future__ import annotations
 
-import random
-import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from . import spoils
 from .exchange import Action, Answer, Request, Respond, page
+from .oai import failure
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -27,115 +26,6 @@ OUTAGE = (
     "<!DOCTYPE html>\n<html>\n<head><title>Service outage</title></head>\n<body><h1>arXiv is down for maintenance</h1>"
     "<p>We will be back &mdash; soon.<br></body>\n</html>\n"
 )
-
-
-@dataclass
-class Fault:
-    """One line of the list."""
-
-    action: Action
-    name: str
-    matches: Callable[[Request], bool]
-    numbers: frozenset[int]
-    """Which of the matching requests, counted from 1; empty for all."""
-    every: int
-    times: int | None
-    """How often it still happens; None for ever."""
-    seen: int = 0
-    """How many requests matched."""
-    met: int = 0
-    """How often it happened."""
-
-    def meets(self, request: Request) -> bool:
-        """Whether it happens to this request; counts."""
-        if self.times == 0 or not self.matches(request):
-            return False
-        self.seen += 1
-        if (self.numbers and self.seen not in self.numbers) or self.seen % self.every:
-            return False
-        if self.times is not None:
-            self.times -= 1
-        self.met += 1
-        return True
-
-
-class Faults:
-    """The list that all servers of a double share."""
-
-    def __init__(self) -> None:
-        self._faults: list[Fault] = []
-        self._lock = threading.Lock()
-
-    def add(
-        self,
-        action: Action,
-        *,
-        site: str | None = None,
-        path: str | None = None,
-        verb: str | None = None,
-        number: int | tuple[int, ...] = (),
-        every: int = 1,
-        where: Callable[[Request], bool] | None = None,
-        times: int | None = 1,
-    ) -> Fault:
-        """Let something go wrong `times` times (None: for ever) for requests that match everything given.
-
-        `number` counts the matching requests from 1, and `every=3` takes each third of them; with `number` and no
-        `times`, each number is met once.
-        """
-
-        def matches(request: Request) -> bool:
-            return (
-                (site is None or request.site == site)
-                and (path is None or path in request.target)
-                and (verb is None or request.params.get("verb") == verb)
-                and (where is None or where(request))
-            )
-
-        numbers = frozenset((number,) if isinstance(number, int) else number)
-        if numbers and times == 1:
-            times = len(numbers)
-        name = getattr(action, "__qualname__", repr(action)).split(".")[0]
-        fault = Fault(action, name, matches, numbers, every, times)
-        with self._lock:
-            self._faults.append(fault)
-        return fault
-
-    def clear(self) -> None:
-        """Nothing goes wrong any more."""
-        with self._lock:
-            self._faults.clear()
-
-    def weather(self, share: float, seed: int = 0, site: str = "oai") -> None:
-        """For ever, let a share of the requests meet one of the passing faults, the same ones for the same seed."""
-        kinds = (
-            status(503, retry_after=0),
-            status(429, "Rate exceeded.", kind="text/plain"),
-            status(502, OUTAGE, kind="text/html"),
-            status(200, OUTAGE, kind="text/html"),
-            status(200, ""),
-            reset(after=700),
-            short(missing=100),
-            chunked(cut=1_500),
-            spoil(spoils.truncated),
-            reset(after=0),
-        )
-        chance = random.Random(seed)
-
-        def any_weather(request: Request, respond: Respond) -> Answer:
-            return chance.choice(kinds)(request, respond) if chance.random() < share else respond(request)
-
-        self.add(any_weather, site=site, times=None)
-
-    def answer(self, request: Request, respond: Respond, met: list[str]) -> Answer:
-        """What the client gets: the true answer, or what the faults that meet the request make of it."""
-        with self._lock:
-            meeting = [fault for fault in self._faults if fault.meets(request)]
-        met += [fault.name for fault in meeting]
-
-        for fault in meeting:
-            respond = _spoiled(fault.action, respond)
-        return respond(request)
 
 
 def status(
@@ -217,8 +107,9 @@ def endless(piece: bytes = b"<!-- and so on -->" * 4_000) -> Action:
 
 
 def huge(size: int, piece: bytes = b" ") -> Action:
-    """A body of so many bytes, announced."""
-    return _changed("huge", lambda answer: answer.with_body(piece * (size // len(piece))))
+    """A body of so many bytes, announced; they are not held in memory."""
+    block = piece * (1 << 16)
+    return _changed("huge", lambda answer: answer.with_wire(endless=block, claim=max(size, len(answer.content))))
 
 
 def gzip_bomb(size: int = 1 << 30) -> Action:
@@ -262,6 +153,15 @@ def bad_record(paper: str, *, also_identifiers: bool = False) -> Action:
     return bad_record
 
 
+def oai_error(code: str, reason: str = "") -> Action:
+    """An error of the protocol, such as `badResumptionToken` in the middle of a list."""
+
+    def oai_error(_request: Request, _respond: Respond) -> Answer:
+        return failure(code, reason)
+
+    return oai_error
+
+
 def spoil(change: Callable[[bytes], bytes]) -> Action:
     """The body changed by a function; see `spoils` for the usual ones."""
     return _changed(getattr(change, "__name__", "spoil"), lambda answer: answer.with_body(change))
@@ -301,10 +201,6 @@ def afterwards(act: Callable[[], object]) -> Action:
         return answer
 
     return afterwards
-
-
-def _spoiled(action: Action, respond: Respond) -> Respond:
-    return lambda request: action(request, respond)
 
 
 def _changed(name: str, change: Callable[[Answer], Answer]) -> Action:

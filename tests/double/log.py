@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .exchange import Request
+
+
+def gone(connection: socket.socket) -> bool:
+    """Whether the other side has closed a connection."""
+    try:
+        # The plain socket's method: that of a TLS socket knows no flags.
+        return not socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 @dataclass
@@ -37,15 +49,14 @@ class Entry:
     """Names of the faults that met it."""
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"number", "site", "method", "target", "path", "params", "pairs", "headers", "body"}:
+        if name in {"number", "site", "method", "target", "path", "params", "pairs", "headers", "body", "proxied"}:
             return getattr(self.request, name)
         raise AttributeError(name)
 
     def as_json(self) -> dict[str, Any]:
         """For the log file."""
-        asked = {
-            name: getattr(self, name) for name in ("number", "site", "method", "target", "path", "params", "headers")
-        }
+        names = ("number", "site", "method", "target", "path", "params", "headers", "proxied")
+        asked = {name: getattr(self, name) for name in names}
         mine = {name: value for name, value in vars(self).items() if name != "request"}
         return asked | mine
 
@@ -58,8 +69,8 @@ class Log:
         self._lock = threading.Lock()
         self._file = path.open("a", encoding="utf-8") if path else None
         self._numbers = itertools.count(1)
-        self._connections = self._open = self._busy = self._peak = 0
-        self._peak_busy = 0
+        self._open: dict[int, socket.socket] = {}
+        self._connections = self._busy = self._peak = self._peak_busy = 0
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.of())
@@ -102,8 +113,8 @@ class Log:
         return self._peak
 
     def open_connections(self) -> int:
-        """How many connections are open now."""
-        return self._open
+        """How many connections are open now; one that the client has closed is not, whatever the server knows."""
+        return sum(not gone(connection) for connection in list(self._open.values()))
 
     def credentials(self) -> list[tuple[str, str]]:
         """(server, value) of every Authorization header that came."""
@@ -113,20 +124,20 @@ class Log:
         """Forget what was asked so far, and the peaks."""
         with self._lock:
             self._entries.clear()
-            self._peak, self._peak_busy = self._open, self._busy
+            self._peak, self._peak_busy = self.open_connections(), self._busy
 
-    def connected(self) -> int:
+    def connected(self, connection: socket.socket) -> int:
         """A connection was accepted; its number."""
         with self._lock:
             self._connections += 1
-            self._open += 1
-            self._peak = max(self._peak, self._open)
+            self._open[self._connections] = connection
+            self._peak = max(self._peak, self.open_connections())
             return self._connections
 
-    def disconnected(self) -> None:
+    def disconnected(self, number: int) -> None:
         """A connection is closed."""
         with self._lock:
-            self._open -= 1
+            del self._open[number]
 
     def next_number(self) -> int:
         """The number of the request that has just come."""
@@ -137,13 +148,15 @@ class Log:
         with self._lock:
             self._busy += 1
             self._peak_busy = max(self._peak_busy, self._busy)
-            entry = Entry(request, started, connection, self._open, self._busy)
+            entry = Entry(request, started, connection, self.open_connections(), self._busy)
             self._entries.append(entry)
             return entry
 
     def done(self, entry: Entry, ended: float) -> None:
-        """A request is over."""
+        """A request is over; only the first call counts."""
         with self._lock:
+            if entry.ended is not None:
+                return
             self._busy -= 1
             entry.ended = ended
             if self._file is not None and not self._file.closed:

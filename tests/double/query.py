@@ -13,7 +13,8 @@ from .exchange import Answer, Request, page
 from .grammar import Both, Query, QueryError, Term
 
 if TYPE_CHECKING:
-    from .catalogue import Catalogue, Paper
+    from .catalogue import Catalogue
+    from .papers import Paper
 
 _ID = re.compile(r"(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v(\d+))?")
 _ERRORS = "https://arxiv.org/api/errors"

@@ -11,7 +11,7 @@ from .exchange import escaped
 from .words import utf8
 
 if TYPE_CHECKING:
-    from .catalogue import Paper
+    from .papers import Paper
 
 _XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="{0} {1}"'
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

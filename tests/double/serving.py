@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -12,12 +13,13 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
-from .exchange import Answer, Part, Request
+from .exchange import Answer, Part, Request, Respond
+from .log import gone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from .faults import Faults
+    from .faultlist import Faults
     from .log import Entry, Log
 
 _CHUNK = 1 << 16
@@ -30,7 +32,9 @@ class Site(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, name: str, port: int, respond: Callable[[Request], Answer], faults: Faults, log: Log) -> None:
+    def __init__(
+        self, name: str, port: int, respond: Respond, faults: Faults, log: Log, context: ssl.SSLContext | None = None
+    ) -> None:
         self.name, self.respond, self.faults, self.log = name, respond, faults, log
         self.compress = False
         self.stopping = threading.Event()
@@ -38,6 +42,7 @@ class Site(ThreadingHTTPServer):
         self._workers: set[threading.Thread] = set()
         self._guard = threading.Lock()
         super().__init__(("127.0.0.1", port), _Handler)
+        self._context = context
         self._loop = threading.Thread(target=self.serve_forever, args=(0.02,), name=f"double-{name}", daemon=True)
 
     @property
@@ -63,6 +68,13 @@ class Site(ThreadingHTTPServer):
         for worker in workers:
             worker.join(10)
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The next connection; under TLS the handshake is for its own thread to do."""
+        connection, address = super().get_request()
+        if self._context is not None:
+            connection = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """A thread for the connection, known before it runs."""
         worker = threading.Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
@@ -86,7 +98,7 @@ class Site(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that hang up are what this server is for; anything else is a fault of the double and is shown."""
-        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError | ssl.SSLError):
             super().handle_error(request, client_address)
 
 
@@ -100,13 +112,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Small packets go out at once: a drip is a drip."""
         super().setup()
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._connection_number = self.server.log.connected()
+        self._connection_number = self.server.log.connected(self.connection)
 
     def finish(self) -> None:
         """The connection is over."""
         with contextlib.suppress(OSError):
             super().finish()
-        self.server.log.disconnected()
+        self.server.log.disconnected(self._connection_number)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Nothing is printed: see the log."""
@@ -121,7 +133,11 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else b""
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.server.log.next_number(), self.server.name, self.command, self.path, headers, body)
+        target, proxied = self.path, "://" in self.path.partition("?")[0]
+        if proxied:
+            target = "/" + target.split("://", 1)[1].partition("/")[2]
+        name, number = self.server.name, self.server.log.next_number()
+        request = Request(number, name, self.command, target, headers, body, proxied)
         entry = self.server.log.begun(request, self._started, self._connection_number)
         try:
             answer = self.server.faults.answer(request, self.server.respond, entry.faults)
@@ -140,11 +156,17 @@ class _Handler(BaseHTTPRequestHandler):
         if self._sleep(wire.wait):
             return
         entry.status = answer.status
+        silent = request.method == "HEAD" or (not len(answer.content) and wire.endless is None and not wire.chunked)
+        if silent and wire.ending == "keep":
+            self.server.log.done(entry, time.monotonic())
         self.wfile.write(self._head(answer))
-        if request.method != "HEAD" and answer.status not in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
-            for piece in self._pieces(answer):
-                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if wire.chunked else piece)
+        if not silent:
+            for piece, last in _with_last(self._pieces(answer)):
                 entry.sent += len(piece)
+                if last and wire.ending == "keep":
+                    # Before the client can know, or its next request would seem to come while this one is going on.
+                    self.server.log.done(entry, time.monotonic())
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if wire.chunked else piece)
                 if wire.drip and self._sleep(wire.drip[1]):
                     return
             if wire.chunked and wire.cut is None:
@@ -157,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
         lines += [f"{name}: {value}" for name, value in answer.headers]
         if wire.chunked:
             lines.append("Transfer-Encoding: chunked")
-        elif wire.endless is None:
+        elif wire.endless is None or wire.claim is not None:
             lines.append(f"Content-Length: {len(answer.content) if wire.claim is None else wire.claim}")
         if wire.ending != "keep" or wire.endless is not None:
             lines.append("Connection: close")
@@ -174,8 +196,10 @@ class _Handler(BaseHTTPRequestHandler):
             view = memoryview(block)[:left]
             left -= len(view)
             yield from (bytes(view[start : start + size]) for start in range(0, len(view), size))
-        while wire.endless is not None:
-            yield wire.endless
+        more = 0 if wire.endless is None else float("inf") if wire.claim is None else wire.claim - len(answer.content)
+        while wire.endless is not None and more > 0:
+            yield wire.endless[: int(min(more, len(wire.endless)))]
+            more -= len(wire.endless)
 
     def _end(self, ending: str) -> None:
         if ending == "reset":
@@ -194,12 +218,16 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _gone(self) -> bool:
-        try:
-            return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        return gone(self.connection)
+
+
+def _with_last(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each piece, and whether it is the last one."""
+    held = next(pieces, None)
+    while held is not None:
+        following = next(pieces, None)
+        yield held, following is None
+        held = following
 
 
 def _phrase(status: int) -> str:

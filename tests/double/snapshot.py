@@ -21,7 +21,8 @@ from .words import utf8
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .catalogue import Catalogue, Paper
+    from .catalogue import Catalogue
+    from .papers import Paper
 
 DATASET = "Cornell-University/arxiv"
 MEMBER = "arxiv-metadata-oai-snapshot.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -143,10 +144,14 @@ def going_nowhere() -> Action:
 
 
 def bomb(answer: Answer, size: int) -> Answer:
-    """A gzip body that unpacks to the true one's beginning and `size` spaces, made in one pass over few bytes."""
-    packer = zlib.compressobj(9, wbits=31)
-    block, packed = bytes(1 << 20).replace(b"\0", b" "), [packer.compress(answer.body[:-20])]
-    packed += [packer.compress(block) for _ in range(size >> 20)]
-    packed.append(packer.flush())
-    spoiled = answer.with_body(b"".join(packed)).with_headers(Content_Encoding="gzip")
-    return replace(spoiled, compressible=False)
+    """A gzip body that unpacks to the true one's beginning and `size` spaces: one packed block again and again."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body, spaces, blocks = answer.body[:-20], b" " * (1 << 20), size >> 20
+    first = packer.compress(body) + packer.flush(zlib.Z_FULL_FLUSH)
+    block = packer.compress(spaces) + packer.flush(zlib.Z_FULL_FLUSH)
+    check = zlib.crc32(body)
+    for _ in range(blocks):
+        check = zlib.crc32(spaces, check)
+    end = struct.pack("<II", check, (len(body) + blocks * len(spaces)) & 0xFFFFFFFF)
+    packed = b"\x1f\x8b\x08" + bytes(6) + b"\xff" + first + block * blocks + packer.flush() + end
+    return replace(answer.with_body(packed).with_headers(Content_Encoding="gzip"), compressible=False)
