@@ -62,10 +62,13 @@ def by_oai(wanted: Wanted, folder: Path, manners: Manners, progress: Progress, r
         return Report(folder, harvest.name, orders.papers(folder), already=True)
     if not state.pages:
         state.first = max(filter(None, (first, state.finished and oai.day_before(state.finished))), default=None)
-    progress.note(f"harvesting {harvest.name}" + (f" from {state.reached or state.first}" if state.reached else ""))
     with Web(wanted.url or oai.URL, manners, progress) as web:
+        if state.pages:
+            progress.note(f"going on from {state.reached or 'the beginning'}: {state.papers:,} papers are here")
+        elif state.finished:
+            progress.note(f"bringing in what changed from {state.first} on")
         listing = Listing(oai.Oai(web), harvest, state, progress)
-        progress.begin("harvesting")
+        progress.begin(f"harvesting {wanted.set or 'everything'}")
         listing.list()
         progress.end()
         expected = listing.check() if check else None

@@ -67,8 +67,8 @@ def by_search(wanted: Wanted, folder: Path, manners: Manners, progress: Progress
         return Report(folder, harvest.name, orders.papers(folder), already=True)
     if state.left is None:
         state.first = max(filter(None, (first, known)), default=None)
-    progress.note(f"searching for {query}" + (f", submitted from {state.first} on" if state.first else ""))
     with Web(wanted.url or api.URL, manners, progress) as web:
+        progress.note(f"searching for {query}" + (f", submitted from {state.first} on" if state.first else ""))
         progress.begin("searching")
         Searching(api.Api(web), harvest, state, progress, check).run()
         progress.end()

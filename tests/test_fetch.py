@@ -1,0 +1,286 @@
+"""`arxivcli fetch` as people run it: the command against the double, signals, second processes, and what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fetched
+import pytest
+from double import Catalogue, Double, faults
+
+from arxivcli.sources import entries
+from arxivcli.steps import fetching
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+PAPERS = 400
+
+
+@pytest.fixture
+def double() -> Iterator[Double]:
+    with Double(Catalogue(PAPERS), page=40) as running:
+        yield running
+
+
+class Shell:
+    """A folder to stand in and the addresses of the double."""
+
+    def __init__(self, double: Double, folder: Path) -> None:
+        self.folder = folder
+        self.environment = os.environ | {
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "ARXIVCLI_OAI_URL": double.oai_url,
+            "ARXIVCLI_API_URL": double.query_url,
+            "ARXIVCLI_SNAPSHOT_URL": double.snapshot_url,
+            "ARXIVCLI_ALLOW_HOST": double.origin("storage", "localhost").partition("//")[2],
+        }
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        pace = [] if "--pace" in arguments else ["--pace", "0.01"]
+        command = [sys.executable, "-m", "arxivcli", *arguments, *(pace if arguments[0] == "fetch" else [])]
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, **pipes)
+
+    def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        stdin = options.pop("input", None)
+        process = self.start(*arguments, **options | ({"stdin": subprocess.PIPE} if stdin else {}))
+        out, err = process.communicate(stdin, timeout=60)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def done(self, *arguments: str) -> str:
+        """Standard output of a command that must end well."""
+        finished = self.run(*arguments)
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout
+
+
+@pytest.fixture
+def shell(double: Double, tmp_path: Path) -> Shell:
+    return Shell(double, tmp_path)
+
+
+def test_from_the_servers_to_a_model(tmp_path: Path) -> None:
+    """fetch -> preprocess -> train -> classify, as `examples/fetch` shows it."""
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+    script = ROOT / "examples" / "fetch" / "offline.sh"
+    done = subprocess.run(
+        ["bash", str(script), str(tmp_path / "work")],
+        env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^read +3,\d+", done.stdout, re.MULTILINE)
+    assert "older record of the same paper" in done.stdout
+    answer = done.stdout.partition("$ arxivcli classify")[2].splitlines()[1]
+    assert json.loads(answer)["top_category"]
+
+
+def test_without_options_it_is_the_snapshot(shell: Shell, double: Double) -> None:
+    shell.done("fetch")
+    assert (shell.folder / "data/raw/arxiv-metadata-oai-snapshot.zip").stat().st_size > 10_000
+    again = shell.run("fetch")
+    assert "nothing to do" in again.stderr
+    shell.done("preprocess", "data/raw", "--max-bad", "1")
+    manifest = json.loads((shell.folder / "data/papers/manifest.json").read_text())
+    assert manifest["read"] == len(double.catalogue)
+
+
+def test_what_comes_from_different_servers_is_one_collection(shell: Shell, double: Double) -> None:
+    shell.done("fetch", "--source", "oai")
+    shell.done("fetch", "--query", "cat:math.NT")
+    shell.done("fetch", *double.catalogue.ids[:3])
+    assert set(fetched.records(shell.folder / "data/raw")) == set(double.catalogue.ids)
+    newest = double.catalogue.ids[5]
+    double.catalogue.revise(newest, title="Another title")
+    shell.done("fetch", newest)
+    assert fetched.records(shell.folder / "data/raw")[newest]["title"].strip() == "Another title"
+
+
+def test_ids_that_are_none_and_papers_that_are_not_there(shell: Shell, double: Double) -> None:
+    some = double.catalogue.ids[:2]
+    finished = shell.run("fetch", "-", "--json", input=f"{some[0]}\nhttps://arxiv.org/abs/{some[1]}v1\nwhat 9912.99999")
+    assert finished.returncode == 3
+    assert "not an arXiv id: what; not on arXiv: 9912.99999" in finished.stderr
+    said = json.loads(finished.stdout)
+    assert (said["fetched"], said["malformed"], said["missing"]) == (2, ["what"], ["9912.99999"])
+    assert set(fetched.records(shell.folder / "data/raw")) == set(some)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--set", "cs.LG", "--limit", "3"), "--limit is not for --source oai"),
+        (("--source", "snapshot", "--from", "2024-01-01"), "--source oai"),
+        (("--query", ""), "nothing to search for"),
+        (("--source", "api"), "nothing to search for"),
+        (("2401.00001", "--query", "cat:cs.LG"), "leave out --query"),
+        (("--set", "cs.LGG"), "did you mean cs.LG?"),
+        (("--from", "2020-02-30"), "no day"),
+        (("--source", "oai", "--oai-url", "ftp://x/"), "http"),
+        (("--source", "oai", "--oai-url", "http://me:secret@x/"), "password"),
+        (("--source", "oai", "--oai-url", "https://oaipmh.arxiv.org/oai", "--pace", "1"), "3 seconds"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be(arguments: tuple[str, ...], says: str, shell: Shell, double: Double) -> None:
+    finished = shell.run("fetch", *arguments)
+    assert finished.returncode == 2
+    assert says in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert "secret" not in finished.stderr
+    assert len(double.log) == 0
+
+
+def test_a_look_at_what_would_be_done_asks_nobody(shell: Shell, double: Double) -> None:
+    everything = json.loads(shell.done("fetch", "--source", "oai", "--dry-run", "--json"))
+    some = json.loads(shell.done("fetch", "--set", "econ.GN", "--from", "2026-01-01", "--dry-run", "--json"))
+    assert 1_000 < everything["requests"] < 3_000
+    assert everything["minutes"] > 100 > some["minutes"] >= 1
+    assert "set=econ:econ:GN" in some["for"]
+    assert json.loads(shell.done("fetch", "--dry-run", "--json"))["megabytes"] > 1_000
+    assert len(double.log) == 0
+    assert not (shell.folder / "data").exists()
+
+
+def test_status_says_what_is_there_and_how_to_go_on(shell: Shell, double: Double) -> None:
+    assert shell.done("fetch", "--status") == ""
+    double.faults.add(faults.status(403), number=4, verb="ListRecords", times=None)
+    stopped = shell.run("fetch", "--source", "oai", "--from", "2010-01-01")
+    assert stopped.returncode == 4
+    [row] = json.loads(shell.done("fetch", "--status", "--json"))
+    assert row["state"] == "unfinished, 3 pages"
+    double.faults.clear()
+    shell.done(*row["go on with"].removeprefix("arxivcli ").split())
+    states = {row["what"]: row["state"] for row in json.loads(shell.done("fetch", "--status", "--json"))}
+    assert states["oai-from-2010-01-01"].startswith("finished")
+    assert states["papers"].startswith("merged")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=str
+)
+def test_a_signal_stops_it_at_once_and_the_same_command_goes_on(
+    number: signal.Signals, code: int, shell: Shell, double: Double, tmp_path: Path
+) -> None:
+    double.faults.add(faults.silent(), number=5)
+    process = shell.start("fetch", "--source", "oai")
+    while len(double.log) < 5:
+        time.sleep(0.02)
+    began = time.monotonic()
+    process.send_signal(number)
+    _, said = process.communicate(timeout=10)
+    assert time.monotonic() - began < 5
+    assert process.returncode == code
+    assert "the same command goes on" in said
+    assert said.strip().count("\n") <= 1
+    assert not (tmp_path / "data/raw/.lock").exists()
+    assert shell.run("fetch", "--source", "oai").returncode == 0
+    assert set(fetched.records(tmp_path / "data/raw")) == set(double.catalogue.ids)
+
+
+def test_a_second_process_in_the_same_folder_is_told_who_is_there(shell: Shell, double: Double) -> None:
+    double.faults.add(faults.silent(), number=3)
+    first = shell.start("fetch", "--source", "oai")
+    while len(double.log) < 3:
+        time.sleep(0.02)
+    second = shell.run("fetch", "--query", "cat:cs.LG")
+    assert second.returncode == 5
+    assert f"process {first.pid}" in second.stderr
+    first.kill()
+    first.communicate()
+    assert shell.run("fetch", "--source", "oai").returncode == 0
+    assert len(fetched.records(shell.folder / "data/raw")) == PAPERS
+
+
+def test_two_fetches_take_turns(double: Double, tmp_path: Path) -> None:
+    """Over all processes of a machine there is one request at a time, and the pace between two."""
+    shells = [Shell(double, tmp_path) for _ in range(2)]
+    running = [
+        shell.start("fetch", "--source", "oai", "--set", name, "--pace", "0.3", "-o", f"raw-{name}")
+        for shell, name in zip(shells, ("cs", "math"), strict=True)
+    ]
+    assert [process.communicate(timeout=60) and process.returncode for process in running] == [0, 0]
+    assert double.log.most_at_once() == 1
+    assert min(double.log.gaps()) >= 0.3
+
+
+def test_papers_the_server_cannot_give_are_named_and_with_strict_an_error(shell: Shell, double: Double) -> None:
+    bad = double.catalogue.order()[100][1]
+    double.faults.add(faults.bad_record(bad), times=None)
+    lenient = shell.run("fetch", "--source", "oai")
+    assert lenient.returncode == 0
+    assert f"the server cannot give {bad}" in lenient.stderr
+    assert shell.run("fetch", "--source", "oai", "--restart", "--strict").returncode == 4
+
+
+def test_waiting_is_shown_as_waiting(shell: Shell, double: Double) -> None:
+    double.faults.add(faults.status(503, retry_after=7), number=2)
+    finished = shell.run("fetch", "--set", "econ", "--pace", "0.05")
+    assert re.search(r"waiting \d s +because .*503", finished.stderr)
+
+
+def test_nothing_is_said_when_nobody_wants_to_know(shell: Shell) -> None:
+    finished = shell.run("--quiet", "fetch", "--set", "econ")
+    assert finished.stderr == ""
+    assert finished.stdout
+
+
+def test_a_folder_without_papers_is_said(tmp_path: Path, shell: Shell) -> None:
+    (tmp_path / "empty" / ".hidden").mkdir(parents=True)
+    (tmp_path / "empty" / ".hidden" / "papers.json").write_text("{}")
+    (tmp_path / "empty" / "x.json.partial").write_text("{}")
+    finished = shell.run("preprocess", "empty")
+    assert finished.returncode == 3
+    assert "no file of papers" in finished.stderr
+
+
+class TestManyRecords:
+    def test_a_hundred_thousand_in_bad_weather(self, tmp_path: Path) -> None:
+        """None lost, none twice, in less than 300 MB."""
+        script = f"""
+import resource
+{fetched.DRIVER}
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+        environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+        ports = tmp_path / "ports.json"
+        papers = 100_000
+        command = [sys.executable, "-m", "tests.double", "--papers", str(papers), "--page", "2500"]
+        with subprocess.Popen([*command, "--weather", "0.2", "--port-file", str(ports)], cwd=ROOT) as server:
+            try:
+                while not ports.exists() or not ports.read_text():
+                    time.sleep(0.1)
+                url = json.loads(ports.read_text())["oai"]
+                manners = {"pace": 0.01, "max_wait": 30, "timeout": 30}
+                asked = json.dumps([{"source": "oai", "url": url, "identifiers": []}, str(tmp_path), manners, 0])
+                done = subprocess.run(
+                    [sys.executable, "-c", script, asked], env=environment, capture_output=True, text=True, check=False
+                )
+            finally:
+                server.terminate()
+        assert done.returncode == 0, done.stderr
+        assert float(done.stdout.split()[-1]) < 300
+        ids = fetched.records(tmp_path)
+        assert len(ids) == papers
+        assert all(map(entries.is_identifier, ids))
+
+
+def test_guessing_what_is_meant() -> None:
+    def guess(**parts: Any) -> str:
+        return fetching.Wanted.guessed(None, {}, **parts).source
+
+    assert guess() == "snapshot"
+    assert guess(set="cs.LG") == guess(first="2024-01-01") == "oai"
+    assert guess(query="cat:cs.LG", first="2024-01-01") == guess(identifiers=("2401.00001",)) == "api"
