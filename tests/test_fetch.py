@@ -162,7 +162,7 @@ def test_status_says_what_is_there_and_how_to_go_on(shell: Shell, double: Double
     [row] = json.loads(shell.done("fetch", "--status", "--json"))
     assert row["state"] == "unfinished, 3 pages"
     double.faults.clear()
-    shell.done(*row["go on with"].removeprefix("arxivcli ").split())
+    shell.done(*row["command"].removeprefix("arxivcli ").split())
     states = {row["what"]: row["state"] for row in json.loads(shell.done("fetch", "--status", "--json"))}
     assert states["oai-from-2010-01-01"].startswith("finished")
     assert states["papers"].startswith("merged")

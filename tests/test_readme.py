@@ -12,10 +12,12 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from double import Double
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,7 +55,7 @@ def transcripts() -> list[Shown]:
     return found
 
 
-def on_terminal(command: str, folder: Path) -> tuple[int, str, str]:
+def on_terminal(command: str, folder: Path, servers: dict[str, str]) -> tuple[int, str, str]:
     """Exit code, what a terminal of 100 columns shows on stdout, and stderr."""
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -61,6 +63,8 @@ def on_terminal(command: str, folder: Path) -> tuple[int, str, str]:
         "NO_COLOR": "1",
         "TERM": "xterm",
         "LC_ALL": "C.UTF-8",
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        **servers,
     }
     ours, theirs = pty.openpty()
     shown: list[bytes] = []
@@ -118,11 +122,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, str]]:
+    """Where `fetch` finds arXiv: a double on this machine."""
+    with Double(1_500, page=500) as double:
+        yield {
+            "ARXIVCLI_OAI_URL": double.oai_url,
+            "ARXIVCLI_API_URL": double.query_url,
+            "ARXIVCLI_SNAPSHOT_URL": double.snapshot_url,
+            "ARXIVCLI_ALLOW_HOST": double.origin("storage", "localhost").partition("//")[2],
+            "ARXIVCLI_PACE": "0.05",
+        }
+
+
 @pytest.mark.parametrize("shown", transcripts(), ids=lambda shown: f"line {shown.line}")
-def test_the_readme_shows_what_happens(shown: Shown, folder: Path) -> None:
+def test_the_readme_shows_what_happens(shown: Shown, folder: Path, servers: dict[str, str]) -> None:
     if shown.command.startswith(NOT_RUN):
         return
-    code, stdout, stderr = on_terminal(shown.command.removeprefix(INSTALLED), folder)
+    code, stdout, stderr = on_terminal(shown.command.removeprefix(INSTALLED), folder, servers)
     assert code == 0, stderr
     expected = [p for line in shown.output if (p := plain(line))]
     seen = [p for line in stdout.splitlines() if (p := plain(line))]

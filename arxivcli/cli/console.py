@@ -81,6 +81,11 @@ def show(renderable: RenderableType) -> None:
     console.print(renderable)
 
 
+def show_line(text: str) -> None:
+    """Print one line to stdout that no terminal's width breaks, to be copied."""
+    sys.stdout.write(escaped(text) + "\n")
+
+
 def show_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Collection[str] = (), title: str | None = None
 ) -> None:

@@ -12,7 +12,7 @@ from arxivcli.cli import console
 from arxivcli.cli.options import JsonOption, state
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from arxivcli.steps.fetching import Report
 
@@ -63,7 +63,10 @@ def fetch(
         bool, typer.Option("--check/--no-check", help="Compare with what the server says there is.")
     ] = True,
     pace: Annotated[
-        float, typer.Option(min=0, help="Seconds between requests; arXiv asks for 3.", rich_help_panel=SERVER)
+        float,
+        typer.Option(
+            min=0, envvar="ARXIVCLI_PACE", help="Seconds between requests; arXiv asks for 3.", rich_help_panel=SERVER
+        ),
     ] = 3.0,
     max_wait: Annotated[
         float, typer.Option(min=0, help="Seconds of trouble after which to give up.", rich_help_panel=SERVER)
@@ -101,7 +104,7 @@ def fetch(
     from arxivcli.steps.fetching import outlook
 
     if status:
-        return console.show_rows(outlook.status(output), json)
+        return _show_status(outlook.status(output), json)
     wanted = fetching.Wanted.guessed(
         source,
         {"oai": oai_url, "api": api_url, "snapshot": snapshot_url},
@@ -127,6 +130,17 @@ def fetch(
 def _identifiers(names: Sequence[str]) -> tuple[str, ...]:
     """The ids given, and for `-` those on standard input, parted by white space."""
     return tuple(one for name in names for one in (sys.stdin.read().split() if name == "-" else [name]))
+
+
+def _show_status(rows: Sequence[Mapping[str, console.Field]], as_json: bool) -> None:
+    """What is there, and under it the commands that go on with it, each on one line to be copied."""
+    if as_json:
+        return console.show_json(rows)
+    console.show_rows([{name: row[name] for name in row if name != "command"} for row in rows], as_json=False)
+    for row in rows:
+        if row["command"]:
+            console.show_line(str(row["command"]))
+    return None
 
 
 def _show(report: Report) -> None:

@@ -130,4 +130,4 @@ def status(folder: Path) -> list[Row]:
 
 
 def _row(what: str, state: str, papers: int | None, reached: str | None, command: str | None) -> Row:
-    return {"what": what, "state": state, "papers": papers, "reached": reached, "go on with": command}
+    return {"what": what, "state": state, "papers": papers, "reached": reached, "command": command}
