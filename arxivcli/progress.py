@@ -14,6 +14,9 @@ class Progress(Protocol):
     def advance(self, units: int = 1, **facts: str | float) -> None:
         """`units` more are done; `facts` are shown beside the bar (loss, rate, ...)."""
 
+    def waiting(self, seconds: float, why: str) -> None:
+        """Nothing will be done for so long; said again while the time passes."""
+
     def note(self, text: str) -> None:
         """A line people should see, once."""
 
@@ -28,6 +31,9 @@ class Silent:
         """Show nothing."""
 
     def advance(self, units: int = 1, **facts: str | float) -> None:
+        """Show nothing."""
+
+    def waiting(self, seconds: float, why: str) -> None:
         """Show nothing."""
 
     def note(self, text: str) -> None:

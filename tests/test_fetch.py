@@ -228,7 +228,7 @@ def test_papers_the_server_cannot_give_are_named_and_with_strict_an_error(shell:
 def test_waiting_is_shown_as_waiting(shell: Shell, double: Double) -> None:
     double.faults.add(faults.status(503, retry_after=7), number=2)
     finished = shell.run("fetch", "--set", "econ", "--pace", "0.05")
-    assert re.search(r"waiting \d s +because .*503", finished.stderr)
+    assert re.search(r"waiting \d s: .*503", finished.stderr)
 
 
 def test_nothing_is_said_when_nobody_wants_to_know(shell: Shell) -> None:

@@ -151,6 +151,10 @@ def _facts(facts: dict[str, str | float]) -> str:
     return "  ".join(f"{name} {fact if isinstance(fact, str) else format(fact, '.4g')}" for name, fact in facts.items())
 
 
+def _pause(seconds: float, why: str) -> str:
+    return f"waiting {seconds:.0f} s: {escaped(why)}"
+
+
 class Bar:
     """Progress on a terminal: what, bar, done of total, rate, time left, facts."""
 
@@ -191,6 +195,11 @@ class Bar:
         if time.monotonic() - self._drawn >= DRAW_SECONDS:
             self._draw(self._bar)
 
+    def waiting(self, seconds: float, why: str) -> None:
+        """Say so beside what is known."""
+        if self._bar is not None and time.monotonic() - self._drawn >= DRAW_SECONDS:
+            self._draw(self._bar, _pause(seconds, why))
+
     def note(self, text: str) -> None:
         """Print a line above the bar."""
         self._console.print(escaped(text), soft_wrap=True)
@@ -203,9 +212,10 @@ class Bar:
             bar.stop()
             _standing.remove(self)
 
-    def _draw(self, bar: rich.progress.Progress) -> None:
+    def _draw(self, bar: rich.progress.Progress, pause: str = "") -> None:
         self._drawn = time.monotonic()
-        bar.update(self._task, completed=self._meter.done, count=self._meter.count(), facts=_facts(self._known))
+        facts = f"{_facts(self._known)}  {pause}".strip()
+        bar.update(self._task, completed=self._meter.done, count=self._meter.count(), facts=facts)
 
 
 class Lines:
@@ -232,6 +242,11 @@ class Lines:
         if time.monotonic() - self._last >= LINE_SECONDS:
             self._speak(self._meter)
 
+    def waiting(self, seconds: float, why: str) -> None:
+        """Speak of it when it is time."""
+        if self._meter is not None and time.monotonic() - self._last >= LINE_SECONDS:
+            self._speak(self._meter, _pause(seconds, why))
+
     def note(self, text: str) -> None:
         """Write the line."""
         write_line(text)
@@ -242,10 +257,10 @@ class Lines:
             self._speak(self._meter)
         self._meter = None
 
-    def _speak(self, meter: _Meter) -> None:
+    def _speak(self, meter: _Meter, pause: str = "") -> None:
         self._last = time.monotonic()
         self._spoken = True
-        write_line(f"{self._what}: {meter.count()}  {_facts(self._known)}".rstrip())
+        write_line(f"{self._what}: {meter.count()}  {f'{_facts(self._known)}  {pause}'.strip()}".rstrip())
 
 
 class _Meter:

@@ -157,7 +157,7 @@ class Web:
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             if seconds > _TICK:
-                self._progress.advance(0, waiting=f"{left:.0f} s", because=why)
+                self._progress.waiting(left, why)
             time.sleep(min(left, _TICK))
 
     @contextmanager
