@@ -174,6 +174,20 @@ def test_days_bound_a_search(double: Double, tmp_path: Path) -> None:
     assert 20 < len(wanted) < 140
 
 
+@pytest.mark.parametrize("through_minute", [False, True])
+def test_papers_of_the_minute_where_two_windows_meet(double: Double, tmp_path: Path, through_minute: bool) -> None:
+    double.query.through_minute = through_minute
+    cut = searching.Window("200001010000", "202006010000").middle("2026-01-01T00:00:00Z")
+    assert cut
+    minute = dt.datetime.strptime(cut, "%Y%m%d%H%M").replace(tzinfo=dt.UTC)
+    # The catalogue takes a paper for submitted an hour before it is there.
+    for second in (-1, 0, 1, 59, 60):
+        double.catalogue.add(1, minute + dt.timedelta(hours=1, seconds=second))
+    search(double, tmp_path, first="2000-01-01", until="2020-05-31", check=False)
+    assert any(cut in stretch for stretch, _, _ in windows(double))
+    assert set(merged(tmp_path)) >= set(double.catalogue.ids[-5:])
+
+
 @pytest.mark.parametrize("limit", [1, 7, 15, 40, 130])
 def test_a_limit_brings_the_newest_and_asks_for_no_more(double: Double, tmp_path: Path, limit: int) -> None:
     report = search(double, tmp_path, limit=limit)
@@ -461,6 +475,16 @@ def test_an_id_the_server_fails_on_does_not_cost_the_others(double: Double, tmp_
     report = ask(double, tmp_path, *names)
     assert set(merged(tmp_path)) == set(names) - {names[7]}
     assert (report.bad, report.missing) == ((names[7],), ())
+
+
+def test_a_list_that_comes_short_is_no_proof_that_papers_do_not_exist(double: Double, tmp_path: Path) -> None:
+    def shorter(body: bytes) -> bytes:
+        return re.sub(rb"<entry>.*?</entry>", b"", body, count=3, flags=re.DOTALL)
+
+    double.faults.add(faults.spoil(shorter), site="query", number=(1, 2))
+    names = double.catalogue.ids[:20]
+    report = ask(double, tmp_path, *names)
+    assert (set(merged(tmp_path)), report.missing) == (set(names), ())
 
 
 @pytest.mark.parametrize(("status", "error"), [(400, UsageError), (500, RemoteError)])
