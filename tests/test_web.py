@@ -96,11 +96,6 @@ class Impatient(Silent):
         raise Waited(seconds, why)
 
 
-def _in(seconds: int, zone: str = "GMT") -> str:
-    then = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
-    return format_datetime(then, usegmt=True).replace("GMT", zone)
-
-
 @pytest.mark.parametrize(
     ("retry_after", "least", "most"),
     [
@@ -109,10 +104,9 @@ def _in(seconds: int, zone: str = "GMT") -> str:
         ("1", 3, 3),
         ("1000000000", 900, 900),
         ("9" * 400, 900, 900),
-        (_in(120), 60, 121),
-        (_in(120, "-0000"), 60, 121),
-        (_in(10**7), 900, 900),
-        (_in(-500), 3, 3),
+        (120, 110, 121),
+        (10**7, 900, 900),
+        (-500, 3, 3),
         ("Sun, 06 Nov 1994 08:49:37 GMT", 3, 3),
         ("Sunday, 06-Nov-94 08:49:37 GMT", 3, 3),
         (None, 30, 38),
@@ -125,8 +119,12 @@ def _in(seconds: int, zone: str = "GMT") -> str:
 )
 @pytest.mark.parametrize("status", [429, 503])
 def test_the_wait_a_server_asks_for_is_kept_within_bounds(
-    server: Site, status: int, retry_after: str | None, least: float, most: float
+    server: Site, status: int, retry_after: str | int | None, least: float, most: float
 ) -> None:
+    """Numbers stand for dates, so many seconds from now."""
+    if isinstance(retry_after, int):
+        then = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=retry_after)
+        retry_after = format_datetime(then, usegmt=True)
     server.faults.add(faults.status(status, "busy", retry_after=retry_after))
     with Web(address(server), Manners(), Impatient()) as web, pytest.raises(Waited) as caught:
         web.ask({}, body)
