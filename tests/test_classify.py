@@ -218,6 +218,37 @@ def test_lines_that_are_no_papers_keep_their_place(model: Path) -> None:
     assert kept.stdout == done.stdout
 
 
+@pytest.mark.parametrize("source", [["--from", "jsonl"], ["--from", "txt"], ["--from", "csv"]])
+def test_every_line_has_its_answer_also_an_empty_one(model: Path, source: list[str]) -> None:
+    """So that `paste titles.txt answers` lines up; the empty lines of the end are no reason to fail."""
+    one, two = ('{"title": "Galaxies"}', '{"title": "Primes"}') if "jsonl" in source else ("Galaxies", "Primes")
+    header = "title\n" if "csv" in source else ""
+    done = run(*source, "-m", model, "-f", "jsonl", given=f"{header}{one}\n\n{two}\n\n")
+    found = answers(done, 3)
+    assert [answer["top_category"] for answer in found] == ["astro-ph.GA", None, "math.NT", None]
+    assert [answer.get("error") for answer in found] == [None, "empty line", None, "empty line"]
+    assert "1 of 3 papers have no answer: empty line (1, first at <stdin>" in said(done)
+    done = run(*source, "-m", model, "-f", "jsonl", given=f"{header}{one}\n{two}\n\n\n")
+    assert [answer.get("error") for answer in answers(done)] == [None, None, "empty line", "empty line"]
+    done = run(*source, "-m", model, "-f", "jsonl", given=f"{header}\n\n")
+    assert (len(answers(done, 3)), "no papers in the input" in said(done)) == (2, True)
+
+
+def test_empty_ends_of_several_files(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Galaxies\n\n\n")
+    (tmp_path / "b.txt").write_text("Primes\n\n")
+    assert len(answers(run(tmp_path / "a.txt", tmp_path / "b.txt", "-m", model))) == 5
+    (tmp_path / "b.txt").write_text("\nPrimes\n\n")
+    done = run(tmp_path / "a.txt", tmp_path / "b.txt", "-m", model)
+    assert (
+        done.returncode,
+        f"1 of 3 papers have no answer: empty line (1, first at {tmp_path}/b.txt:1)" in said(done),
+    ) == (
+        3,
+        True,
+    )
+
+
 def test_failures_far_into_a_large_file_are_named_by_their_line(model: Path, many: Path) -> None:
     text = many.read_bytes().splitlines()
     text[30_000] = b"{"
@@ -234,7 +265,6 @@ def test_failures_far_into_a_large_file_are_named_by_their_line(model: Path, man
         ([], "", 3, "<stdin> is empty"),
         ([], "[]", 3, "there are no papers in the input"),
         ([], "title\n", 3, "there are no papers in the input"),
-        (["--from", "jsonl"], "\n\n", 3, "no papers in the input"),
         ([], "\x00\x01", 3, "<stdin> is none of"),
         (["--title", "a", "b.json"], "", 2, "not for files"),
         (["--coverage", "0.2"], "", 2, "--coverage 0.2"),

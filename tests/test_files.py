@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from invented import records
 
@@ -192,6 +192,7 @@ def test_lines_that_are_no_papers_keep_their_place(tmp_path: Path) -> None:
     )
     assert dict(zip(found.lines, found.errors, strict=True)) == {
         1: None,
+        2: "empty line",
         3: "not JSON",
         4: "not UTF-8",
         5: "not JSON",
@@ -408,9 +409,23 @@ def test_standard_input_is_looked_at(content: bytes, format_: str, titles: list[
 
 
 def test_a_list_of_titles(tmp_path: Path) -> None:
-    found = read(tmp_path, "titles.txt", "Deep nets\n\nShallow nets\n")
-    assert (found.titles, found.lines) == (["Deep nets", "Shallow nets"], [1, 3])
+    found = read(tmp_path, "titles.txt", "Deep nets\n \nShallow nets\n\n")
+    assert (found.titles, found.lines) == (["Deep nets", "", "Shallow nets", ""], [1, 2, 3, 4])
+    assert found.errors == [None, "empty line", None, "empty line"]
     assert Readings(io.BytesIO(b"Deep nets"), "txt").titles == ["Deep nets"]
+
+
+def test_an_empty_line_is_a_row_of_one_column_alone(tmp_path: Path) -> None:
+    found = read(tmp_path, "a.csv", "\n\r\ntitle\nA\n\r\n\nB\n")
+    assert (found.titles, found.lines) == (["A", "", "", "B"], [4, 5, 6, 7])
+    assert (found.errors, found.rows[1]) == ([None, "empty line", "empty line", None], ("",))
+    assert read(tmp_path, "b.csv", "title,id\nA,1\n\nB,2\n").titles == ["A", "B"]
+
+
+def test_empty_lines_below_one_object_are_no_records(tmp_path: Path) -> None:
+    assert read(tmp_path, "a.json", '{"title": "A"}\n\n\n').titles == ["A"]
+    assert read(tmp_path, "a.jsonl", '{"title": "A"}\n\n\n').errors == [None, "empty line", "empty line"]
+    assert read(tmp_path, "b.json", '[{"title": "A"}, ]\n\n').titles == ["A"]
 
 
 def test_nothing_is_no_record(tmp_path: Path) -> None:
@@ -505,6 +520,7 @@ def test_what_is_no_date_is_none_or_a_number(written: object) -> None:
         ),
     )
 )
+@example({"title": "A", "versions": True})
 def test_no_record_stops_a_run(record: dict[str, object]) -> None:
     found = Readings(io.BytesIO(json.dumps(record).encode() + b'\n{"title": "after"}'), "jsonl")
     assert found.titles[-1] == "after"

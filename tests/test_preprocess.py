@@ -294,13 +294,25 @@ def test_a_few_bad_lines_are_counted_and_shown(tmp_path: Path) -> None:
     content.append('{"title": "cut off')
     (tmp_path / "a.jsonl").write_text("".join(content))
     report = make(tmp_path / "out", tmp_path / "a.jsonl", max_bad=0.02)
-    assert report.manifest.dropped == {"not JSON": 3}
+    assert report.manifest.dropped == {"not JSON": 3, "empty line": 1}
     assert [(bad.line, bad.reason) for bad in report.first_bad] == [
         (2, "not JSON"),
         (151, "not JSON"),
         (204, "not JSON"),
     ]
     assert (report.bad, balanced(report)) == (3, True)
+
+
+def test_empty_lines_are_counted_but_are_no_bad_records(tmp_path: Path) -> None:
+    text = lines(records(50)).replace("\n", "\n\n") + "\r\n" * 950
+    (tmp_path / "a.jsonl").write_text(text)
+    report = make(tmp_path / "out", tmp_path / "a.jsonl")
+    assert report.manifest.dropped == {"empty line": 1000}
+    assert (report.manifest.read, report.manifest.kept, report.bad) == (1050, 50, 0)
+    assert (balanced(report), report.first_bad) == (True, ())
+    (tmp_path / "a.jsonl").write_text(text + "{broken\n")
+    with pytest.raises(InputError, match="1 of 51 records are no papers"):
+        make(tmp_path / "bad", tmp_path / "a.jsonl", max_bad=0.002)
 
 
 def test_too_many_bad_lines_end_it_and_nothing_is_final(tmp_path: Path) -> None:

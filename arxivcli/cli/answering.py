@@ -47,7 +47,7 @@ class Job:
         with closing(classification.classify(work, chain([first], found), self.workers)) as answered:
             count = _Count(classification.Tally(), self._watches(form), self.state)
             self._show(form, count.pages(answered))
-        return count.tally
+        return count.tally.settled
 
     def _watches(self, form: Format) -> bool:
         """Whether somebody who waits sees nothing of the answers."""

@@ -201,7 +201,7 @@ def _listed(value: object) -> str:
 def dates(record: dict[Any, Any], fields: Fields) -> tuple[int | None, int]:
     """Day of the first version (days since 1970, None unknown) and moment of the newest change (seconds, 0 unknown)."""
     versions = record.get(fields.versions)
-    if versions:
+    if isinstance(versions, list) and versions:
         first = last = moment(_version_date(versions, 0))
         if len(versions) > 1:
             last = moment(_version_date(versions, -1))
@@ -211,10 +211,9 @@ def dates(record: dict[Any, Any], fields: Fields) -> tuple[int | None, int]:
     return (None if first is None else first // _DAY), newest
 
 
-def _version_date(versions: object, which: int) -> object:
-    if isinstance(versions, list) and isinstance(version := versions[which], dict):
-        return version.get("created")
-    return None
+def _version_date(versions: list[Any], which: int) -> object:
+    version = versions[which]
+    return version.get("created") if isinstance(version, dict) else None
 
 
 def moment(value: object) -> int | None:

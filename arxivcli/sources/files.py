@@ -35,6 +35,9 @@ def read(
 ) -> Iterator[Reading]:
     """The records of a file in its order, at most `batch_size` at once, in bounded memory.
 
+    Every line of a list (JSON lines, titles, a table of one column) is a record, also an empty one, which is no paper;
+    the nothing after the last newline is no line.
+
     Args:
         source: A path, or an open binary file such as `sys.stdin.buffer`.
         format: One of FORMATS; None looks at the name and, above all, at the first bytes.
@@ -80,7 +83,7 @@ def _read_records(
     gathered = PaperRows(stream.name, format, columns, must_have_columns=first and format != "txt")
     add = gathered.add_title if format == "txt" else gathered.add_json
     blocks = (
-        ([element] for element in json_elements(stream.read, stream.name))
+        ([element] for element in json_elements(stream.read, stream.name) if element.strip())
         if format == "json"
         else line_blocks(stream.read)
     )
@@ -102,6 +105,8 @@ def detect(stream: Stream, columns: Columns = Columns()) -> str:  # noqa: B008
     stream.refuse_utf16()
     named = _SUFFIXES.get(_suffix(stream.name))
     found = "txt" if named == "txt" else _sniffed(stream.head.removeprefix(b"\xef\xbb\xbf").lstrip(), columns)
+    if found == "jsonl" and named == "json" and b"\n" not in stream.head.strip():
+        found = "json"  # one object: the empty lines below it are no records
     if found is None and named in {None, "parquet"}:
         if not stream.head:
             raise InputError(f"{stream.name} is empty", "give a file with papers")

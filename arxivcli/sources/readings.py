@@ -13,6 +13,9 @@ from arxivcli.papers import PAPERS
 from arxivcli.sources import fields
 from arxivcli.sources.fields import Columns, Fields, NotAPaperError
 
+EMPTY_LINE = "empty line"
+"""Why an empty line is no paper: it keeps its place, so that answers line up with lines, but nobody did wrong."""
+
 _MANY_SHAPES = 1_000
 
 
@@ -23,7 +26,7 @@ class Reading:
     papers: pa.RecordBatch
     """PAPERS, n rows, texts as they came."""
     errors: pa.StringArray
-    """Null where fine, else a short stable reason (`not JSON`, `not UTF-8`, `no title`, `line too long`, ...)."""
+    """Null where fine, else a short stable reason (`not JSON`, `not UTF-8`, `no title`, EMPTY_LINE, ...)."""
     lines: pa.Int64Array
     """Line in the file counted from 1; the number of the record for JSON lists and parquet."""
     revised: pa.Int64Array
@@ -76,26 +79,24 @@ class PaperRows:
         return len(self._lines)
 
     def add_json(self, line: bytes | None, number: int) -> None:
-        """One JSON text (None when it was too long to keep); blank ones are no records."""
+        """One JSON text; None when it was too long to keep."""
         if line is None:
             return self.fail("line too long", number)
         try:
             record = orjson.loads(line)
         except orjson.JSONDecodeError:
-            if line.strip():
-                self.fail(_why_not_json(line), number)
-            return None
+            return self.fail(_why_not_json(line), number)
         return self.add(record, number)
 
     def add_title(self, line: bytes | None, number: int) -> None:
-        """One line of text that is a title (None when it was too long to keep); blank ones are no records."""
+        """One line of text that is a title; None when it was too long to keep."""
         if line is None:
             return self.fail("line too long", number)
         try:
             title = line.decode()
         except UnicodeDecodeError:
             return self.fail("not UTF-8", number)
-        return self.add({"title": title}, number) if title.strip() else None
+        return self.add({"title": title}, number) if title.strip() else self.fail(EMPTY_LINE, number)
 
     def add(self, record: Any, number: int) -> None:
         """One record, whatever it is."""
@@ -181,4 +182,4 @@ def _why_not_json(line: bytes) -> str:
         line.decode()
     except UnicodeDecodeError:
         return "not UTF-8"
-    return "not JSON"
+    return "not JSON" if line.strip() else EMPTY_LINE

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from arxivcli.errors import InputError
 from arxivcli.sources import fields
 from arxivcli.sources.lines import line_blocks
-from arxivcli.sources.readings import PaperRows, Reading
+from arxivcli.sources.readings import EMPTY_LINE, PaperRows, Reading
 from arxivcli.sources.streams import Stream, spooled
 
 if TYPE_CHECKING:
@@ -57,14 +57,14 @@ def read_csv(stream: Stream, format: str, columns: Columns, batch_size: int) -> 
     """Readings of a table with a header. Raises InputError when no column can be a title or an abstract."""
     csv.field_size_limit(_CELL_CAP)
     lines = _Lines(stream)
-    first = next(lines, "")
+    first = next((line for line in lines if line.strip()), "")
     _require_text(first, stream.name)
     delimiter, names = header_of(first.encode(), columns)
     rows = csv.reader(lines, delimiter=delimiter)
     header = tuple(name.strip() for name in names)
     _require_text_column(header, columns, stream.name)
     gathered = PaperRows(stream.name, format, columns, header, delimiter)
-    for row in _numbered(rows, lines):
+    for row in _numbered(rows, lines, len(header)):
         _add_row(gathered, header, row)
         if len(gathered) >= batch_size:
             yield gathered.take()
@@ -108,8 +108,8 @@ class _Row:
     failure: str | None = None
 
 
-def _numbered(rows: Iterator[list[str]], lines: _Lines) -> Iterator[_Row]:
-    """Rows with the number of their first line; blank lines are no rows."""
+def _numbered(rows: Iterator[list[str]], lines: _Lines, width: int) -> Iterator[_Row]:
+    """Rows with the number of their first line. An empty line is a row of a single column, and no row of several."""
     while True:
         number = lines.count + 1
         try:
@@ -126,6 +126,8 @@ def _numbered(rows: Iterator[list[str]], lines: _Lines) -> Iterator[_Row]:
         elif cells:
             readable = tuple(_readable(cell) for cell in cells)
             yield _Row(readable, number, None if list(readable) == cells else "not UTF-8")
+        elif width == 1:
+            yield _Row(("",), number, EMPTY_LINE)
 
 
 def _readable(cell: str) -> str:

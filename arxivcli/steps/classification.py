@@ -15,6 +15,7 @@ from arxivcli.errors import InputError
 from arxivcli.papers import PREDICTIONS, one_paper
 from arxivcli.sources import files
 from arxivcli.sources.blocks import Block, blocks
+from arxivcli.sources.readings import EMPTY_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -41,10 +42,26 @@ class Question:
 
 @dataclass(frozen=True)
 class Tally:
-    """How many papers were read, and for each reason how many have no answer and where the first of them stands."""
+    """How many papers were read, and for each reason how many have no answer and where the first of them stands.
+
+    The empty lines a file ends with have their answers like all others, but no paper is missing there: see `settled`.
+    """
 
     read: int = 0
     failures: dict[str, tuple[int, str]] = field(default_factory=dict)
+    ending: int = 0
+    """How many empty lines come last."""
+    source: str = ""
+    """Where the last of them all were read."""
+
+    @property
+    def settled(self) -> Tally:
+        """Without the empty lines at the end."""
+        failures = dict(self.failures)
+        count, where = failures.pop(EMPTY_LINE, (0, ""))
+        if count > self.ending:
+            failures[EMPTY_LINE] = (count - self.ending, where)
+        return Tally(self.read - self.ending, failures)
 
     @property
     def failed(self) -> int:
@@ -52,11 +69,14 @@ class Tally:
         return sum(count for count, _ in self.failures.values())
 
     def __add__(self, later: Tally) -> Tally:
+        if self.ending and later.source != self.source:
+            return self.settled + later
         failures = dict(self.failures)
         for reason, (count, where) in later.failures.items():
             before, first = failures.get(reason, (0, where))
             failures[reason] = (before + count, first)
-        return Tally(self.read + later.read, failures)
+        ending = later.ending + (self.ending if later.ending == later.read else 0)
+        return Tally(self.read + later.read, failures, ending, later.source)
 
     def __str__(self) -> str:
         reasons = (f"{reason} ({count:,}, first at {where})" for reason, (count, where) in self.failures.items())
@@ -194,17 +214,22 @@ def _numbered(reading: files.Reading) -> pa.RecordBatch:
 
 def _tally(reading: files.Reading, errors: pa.StringArray) -> Tally:
     if errors.null_count == len(errors):
-        return Tally(len(errors))
+        return Tally(len(errors), source=reading.source)
     failed = errors.is_valid()
     failures: dict[str, tuple[int, str]] = {}
     for reason, line in zip(errors.filter(failed).to_pylist(), reading.lines.filter(failed).to_pylist(), strict=True):
         count, where = failures.get(reason, (0, reading.source if line is None else f"{reading.source}:{line}"))
         failures[reason] = (count + 1, where)
-    return Tally(len(errors), failures)
+    written = np.flatnonzero(pc.not_equal(errors, EMPTY_LINE).fill_null(True))
+    ending = len(errors) - 1 - int(written[-1]) if len(written) else len(errors)
+    return Tally(len(errors), failures, ending, reading.source)
 
 
 def classify(work: Work[Form], found: Iterable[Piece], workers: int) -> Generator[Answered[Form]]:
     """Answers to all pieces, in order, by so many processes; a slow reader of them holds the reading back.
+
+    Every line of a list of papers has its answer: line n of the answers is for line n, and an empty one has an error.
+    Empty lines that a file ends with have theirs too, but are no papers without an answer.
 
     Raises:
         InputError: there was no paper in any of them.
@@ -214,5 +239,5 @@ def classify(work: Work[Form], found: Iterable[Piece], workers: int) -> Generato
         for answered in answers:
             tally += answered.tally
             yield answered
-    if tally.read == 0:
+    if tally.settled.read == 0:
         raise InputError("no papers in the input", "give a file with titles, or pipe one in")

@@ -17,6 +17,7 @@ from arxivcli import shards, splits, storage
 from arxivcli.errors import InputError
 from arxivcli.progress import Progress, Silent
 from arxivcli.shards import Manifest
+from arxivcli.sources.readings import EMPTY_LINE
 from arxivcli.steps.preprocessing import crew, shelving, units, verdicts
 from arxivcli.steps.preprocessing.cleaning import Cleaning, Piece, load_keys
 from arxivcli.steps.preprocessing.inputs import Inputs
@@ -156,7 +157,7 @@ def _cleaned(
 
 def _checked(pieces: list[tuple[int, Piece]], inputs: Inputs, max_bad: float) -> tuple[BadRecord, ...]:
     """The first records that are no papers. Raises InputError when there are too many, or no record at all."""
-    read = sum(piece.read for _, piece in pieces)
+    read = sum(piece.read - piece.dropped.get(EMPTY_LINE, 0) for _, piece in pieces)
     bad = sum(piece.bad for _, piece in pieces)
     shown: list[BadRecord] = []
     lines: Counter[int] = Counter()
