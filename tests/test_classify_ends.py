@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -82,15 +83,11 @@ def test_a_slow_reader_holds_the_reading_back(model: Path, many: Path) -> None:
     content = many.read_bytes() * 3
     with subprocess.Popen([*PROGRAM, "-q", "-m", model, "--workers", "2"], stdin=-1, stdout=-1, stderr=-1) as program:
         assert program.stdin
-        os.set_blocking(program.stdin.fileno(), False)
-        sent, still = 0, 0
-        while still < 30 and sent < len(content):
-            try:
-                sent += os.write(program.stdin.fileno(), content[sent : sent + (1 << 20)])
-                still = 0
-            except BlockingIOError:
-                still += 1
-                time.sleep(0.1)
+        pipe = program.stdin.fileno()
+        os.set_blocking(pipe, False)
+        sent = 0
+        while sent < len(content) and select.select([], [pipe], [], 3)[1]:
+            sent += os.write(pipe, content[sent : sent + (1 << 20)])
         program.kill()
     assert 1 << 20 < sent < 40 << 20 < len(content)
 

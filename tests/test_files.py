@@ -256,15 +256,31 @@ def test_printed_lists_of_categories(tmp_path: Path) -> None:
 def test_broken_rows_of_a_table(tmp_path: Path) -> None:
     content = b'title,abstract\nfine,x\n\xff,x\na,b,c\nstill,fine,\n"never closed\nrest'
     found = read(tmp_path, "a.csv", content)
-    assert found.errors == [None, "not UTF-8", "more cells than columns", None, "a quote is never closed"]
-    assert found.lines == [2, 3, 4, 5, 6]
-    assert found.rows[1] == ("\ufffd", "x")
+    assert found.errors == [None, "not UTF-8", "more cells than columns", None, "a quote is never closed", None]
+    assert found.lines == [2, 3, 4, 5, 6, 7]
+    assert (found.rows[1], found.rows[4]) == (("\ufffd", "x"), ("never closed",))
 
 
-def test_a_quote_that_swallows_a_megabyte_is_one_failed_row(tmp_path: Path) -> None:
-    found = read(tmp_path, "a.csv", 'title\n"open\n' + "row of text\n" * 100_000 + "last\n")
-    assert found.errors[0] == "cell too long (a quote that is never closed?)"
-    assert found.titles[-1] == "last"
+def test_a_quote_that_nobody_closes_spoils_one_line(tmp_path: Path) -> None:
+    rows = 100_000
+    table = 'title,note\nfirst,\n"open,1\n' + "row of text,é\n" * rows + '"two\nlines",2\n"open,1\nafter,2\n'
+    found = read(tmp_path, "a.csv", table)
+    assert [(line, error) for line, error in zip(found.lines, found.errors, strict=True) if error] == [
+        (3, "a quote is never closed"),
+        (rows + 6, "a quote is never closed"),
+    ]
+    assert found.titles[-4:] == ["row of text", "two\nlines", "", "after"]
+    assert found.lines[-4:] == [rows + 3, rows + 4, rows + 6, rows + 7]
+
+
+def test_odd_rows(tmp_path: Path) -> None:
+    many = "line\n" * 900
+    found = read(tmp_path, "a.csv", f'title,note\n"{many}",x\nA,a\rb\n{"y" * (2 << 20)},\nB,\n"cut\n')
+    assert found.titles == [many, "", "", "B", ""]
+    assert found.errors == [
+        None, "a carriage return inside a row", "cell too long", None, "a quote is never closed"
+    ]  # fmt: skip
+    assert found.lines == [2, 903, 904, 905, 906]
 
 
 def test_a_table_without_titles_says_what_it_has(tmp_path: Path) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from arxivcli import taxonomy, text
 from arxivcli.cli import console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
     from rich.console import RenderableType
 
     from arxivcli.sources.files import Reading
+
+MOMENT = 0.3
+"""Seconds that one paper waits for another before it becomes the first row of a table."""
 
 BAR = 24
 TITLE = 48
@@ -36,15 +40,28 @@ def shape(reading: Reading, predictions: pa.RecordBatch) -> Seen:
     return Seen(text.clean(reading.papers["title"]).to_pylist(), predictions)
 
 
-def show(pages: Iterator[Seen], coverage: float | None) -> None:
-    """Draw all pages: bars when there is one paper in all, else a table a page."""
+def show(pages: Iterator[Seen], coverage: float | None, ready: Callable[[], bool]) -> None:
+    """Draw all pages: bars when there is one paper in all, else a table a page.
+
+    Whether one paper is all is known when the next page (or the end) is `ready`; it is not waited for much longer.
+    """
     filled = (page for page in pages if page.titles)
-    few = [page for page, _ in zip(filled, range(2), strict=False)]
-    if len(few) == 1 and len(few[0].titles) == 1:
-        console.show(_card(few[0].titles[0], few[0].predictions.to_pylist()[0], coverage))
-        return
+    few = list(islice(filled, 1))
+    if few and len(few[0].titles) == 1 and _comes(ready):
+        few += islice(filled, 1)
+        if len(few) == 1:
+            console.show(_card(few[0].titles[0], few[0].predictions.to_pylist()[0], coverage))
+            return
     for page in chain(few, filled):
         _show_many(page, coverage)
+
+
+def _comes(ready: Callable[[], bool]) -> bool:
+    """Whether something is ready within a moment."""
+    until = time.monotonic() + MOMENT
+    while not ready() and time.monotonic() < until:
+        time.sleep(MOMENT / 20)
+    return ready()
 
 
 def _card(title: str, answer: dict[str, Any], coverage: float | None) -> RenderableType:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from arxivcli import parallel
 from arxivcli.cli import answer_table, console
 from arxivcli.errors import InputError
 from arxivcli.steps import classification, outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from arxivcli.cli.options import State
@@ -36,7 +37,7 @@ class Job:
     workers: int
     state: State
 
-    def run(self, pieces: Iterable[Piece]) -> Tally:
+    def run(self, pieces: Iterable[Piece], ready: Callable[[], bool] = parallel.always) -> Tally:
         """Answer all papers where the answers belong; how many there were comes back."""
         found = iter(pieces)
         first = next(found, None)
@@ -44,9 +45,9 @@ class Job:
             raise InputError("there are no papers in the input", "give a file with titles, or pipe one in")
         form = outputs.chosen(self.format, self.output, sys.stdout.isatty(), first.format)
         work = classification.Work(self.model, self.question, self.columns, self._shape(form))
-        with closing(classification.classify(work, chain([first], found), self.workers)) as answered:
+        with closing(classification.classify(work, chain([first], found), self.workers, ready)) as answered:
             count = _Count(classification.Tally(), self._watches(form), self.state)
-            self._show(form, count.pages(answered))
+            self._show(form, count.pages(answered), ready)
         return count.tally.settled
 
     def _watches(self, form: Format) -> bool:
@@ -58,9 +59,9 @@ class Job:
             answer_table.shape if form == "table" else outputs.shape(form, self.question.coverage is not None, self.raw)
         )
 
-    def _show(self, form: Format, pages: Iterator[Any]) -> None:
+    def _show(self, form: Format, pages: Iterator[Any], ready: Callable[[], bool]) -> None:
         if form == "table":
-            return answer_table.show(pages, self.question.coverage)
+            return answer_table.show(pages, self.question.coverage, ready)
         with outputs.opened(self.output, sys.stdout.buffer) as out:
             return outputs.write(pages, form, out, self.raw)
 

@@ -13,9 +13,7 @@ from arxivcli.cli.options import State, state
 from arxivcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from arxivcli.steps.classification import Piece, Tally
+    from arxivcli.steps.classification import Tally
 
 _WHAT = (
     "JSON, JSON lines, CSV, TSV, parquet, or titles line by line (.txt); also packed as .gz, .zst, .zip; - is stdin."
@@ -69,12 +67,13 @@ def classify(
     job = Job(shelf.load(model), question, columns, format, output, raw, workers or parallel.cores(), state(context))
     classification.check(job.model, question)
     if typed:
-        found: Iterable[Piece] = [classification.typed(title or "", abstract or "")]
+        tally = job.run([classification.typed(title or "", abstract or "")])
     elif not files and sys.stdin.isatty():
         return prompt.converse(lambda *paper: job.run([classification.typed(*paper)]), quiet=state(context).quiet)
     else:
-        found = classification.pieces(_opened(files or ["-"]), source_format, columns)
-    return _account(job.run(found), keep_going, state(context))
+        pieces = classification.Pieces(_opened(files or ["-"]), source_format, columns)
+        tally = job.run(pieces, pieces.ready)
+    return _account(tally, keep_going, state(context))
 
 
 def _refuse_contradictions(files: list[str], typed: bool, output: Path | None, format: str) -> None:  # noqa: A002

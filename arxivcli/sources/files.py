@@ -96,6 +96,9 @@ def _read_records(
             if len(gathered) >= batch_size or size > _MUCH_TEXT:
                 yield gathered.take()
                 size = 0
+        if len(gathered) and format != "json" and not stream.soon():
+            yield gathered.take()
+            size = 0
     if len(gathered):
         yield gathered.take()
 
@@ -103,6 +106,7 @@ def _read_records(
 def detect(stream: Stream, columns: Columns = Columns()) -> str:  # noqa: B008
     """The format of a stream: what its first bytes say, else what its name says. Raises InputError for neither."""
     stream.refuse_utf16()
+    stream.look(_telling)
     named = _SUFFIXES.get(_suffix(stream.name))
     found = "txt" if named == "txt" else _sniffed(stream.head.removeprefix(b"\xef\xbb\xbf").lstrip(), columns)
     if found == "jsonl" and named == "json" and b"\n" not in stream.head.strip():
@@ -132,6 +136,15 @@ def _sniffed(head: bytes, columns: Columns) -> str | None:
     if head.startswith(b"{"):
         return "jsonl" if rest.lstrip().startswith(b"{") or (newline and _is_json(first)) else "json"
     return looks_like_table(first, columns) if head else None
+
+
+def _telling(head: bytes) -> bool:
+    """Whether these first bytes show the format: a whole line, and of an object's text also where the next begins."""
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    first, newline, rest = text.partition(b"\n")
+    if text.startswith(b"{"):
+        return bool(newline) and (_is_json(first) or bool(rest.strip()))
+    return bool(newline) or text.startswith((b"[", b"PAR1"))
 
 
 def _is_json(line: bytes) -> bool:

@@ -18,12 +18,13 @@ from arxivcli.sources.blocks import Block, blocks
 from arxivcli.sources.readings import EMPTY_LINE
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from arxivcli.models.shelf import Model
+    from arxivcli.sources.streams import Stream
 
 BATCH = 4096
 """Papers scored at once: what a batch costs however small it is no longer counts, and memory stays small."""
@@ -157,19 +158,32 @@ def check(model: Model, question: Question) -> None:
     answer(model, one_paper("A title"), question)
 
 
-def pieces(
-    sources: Sequence[Path | BinaryIO],
-    format: str | None,  # noqa: A002
-    columns: files.Columns,
-) -> Iterator[Piece]:
+class Pieces:
     """All that the sources hold, in order. Raises InputError where one cannot be read or is no known format."""
-    for source in sources:
-        with files.opened(source) as stream:
-            found = format or files.detect(stream, columns)
-            if found == "jsonl":
-                yield from blocks(stream)
-            else:
-                yield from files.read_stream(stream, found, columns, BATCH)
+
+    def __init__(
+        self,
+        sources: Sequence[Path | BinaryIO],
+        format: str | None,  # noqa: A002
+        columns: files.Columns,
+    ) -> None:
+        self._sources = sources
+        self._format = format
+        self._columns = columns
+        self._stream: Stream | None = None
+
+    def __iter__(self) -> Iterator[Piece]:
+        for source in self._sources:
+            with files.opened(source) as self._stream:
+                found = self._format or files.detect(self._stream, self._columns)
+                if found == "jsonl":
+                    yield from blocks(self._stream)
+                else:
+                    yield from files.read_stream(self._stream, found, self._columns, BATCH)
+
+    def ready(self) -> bool:
+        """Whether the next piece is here already; False only when it comes through a pipe whose sender has paused."""
+        return self._stream is None or self._stream.ready()
 
 
 def typed(title: str, abstract: str) -> files.Reading:
@@ -225,8 +239,12 @@ def _tally(reading: files.Reading, errors: pa.StringArray) -> Tally:
     return Tally(len(errors), failures, ending, reading.source)
 
 
-def classify(work: Work[Form], found: Iterable[Piece], workers: int) -> Generator[Answered[Form]]:
+def classify(
+    work: Work[Form], found: Iterable[Piece], workers: int, ready: Callable[[], bool]
+) -> Generator[Answered[Form]]:
     """Answers to all pieces, in order, by so many processes; a slow reader of them holds the reading back.
+
+    While the next piece is not `ready`, all answers that can be given are given.
 
     Every line of a list of papers has its answer: line n of the answers is for line n, and an empty one has an error.
     Empty lines that a file ends with have theirs too, but are no papers without an answer.
@@ -235,7 +253,7 @@ def classify(work: Work[Form], found: Iterable[Piece], workers: int) -> Generato
         InputError: there was no paper in any of them.
     """
     tally = Tally()
-    with closing(parallel.in_order(work, found, workers)) as answers:
+    with closing(parallel.in_order(work, found, workers, ready)) as answers:
         for answered in answers:
             tally += answered.tally
             yield answered

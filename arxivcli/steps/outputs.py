@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from arxivcli import answers, storage
@@ -135,13 +135,14 @@ def _tabled(pages: Iterator[Page], raw: bool) -> Iterator[bytes]:
 def _listed(parts: Iterator[bytes]) -> Iterator[bytes]:
     """Lines of JSON as one value; the newlines in them are those that end lines, as JSON escapes all others."""
     filled = filter(None, parts)
-    first = next(filled, b"")
-    second = next(filled, b"")
-    if first.count(b"\n") == 1 and not second:
-        yield first
-        return
+    few = list(islice(filled, 1))
+    if few and few[0].count(b"\n") == 1:
+        few += islice(filled, 1)
+        if len(few) == 1:
+            yield few[0]
+            return
     before = b"[\n"
-    for part in chain([first, second], filled):
+    for part in chain(few, filled):
         if part:
             yield before + part.removesuffix(b"\n").replace(b"\n", b",\n")
             before = b",\n"
