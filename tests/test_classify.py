@@ -249,6 +249,36 @@ def test_empty_ends_of_several_files(model: Path, tmp_path: Path) -> None:
     )
 
 
+def test_plain_titles_on_a_pipe_are_titles(model: Path, tmp_path: Path) -> None:
+    done = run("-", "-m", model, given="Primes in short intervals\n{x}, galaxies\n")
+    assert [answer["top_category"] for answer in answers(done)] == ["math.NT", "astro-ph.GA"]
+    assert said(done) == "note: taking each line of <stdin> as a title; --from names another format"
+    (tmp_path / "titles").write_text("Primes in short intervals")
+    assert len(answers(run(tmp_path / "titles", "-q", "-m", model))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Paper, year\nGalaxies, 2001\n",
+        "Paper name;year\nGalaxies;2001\n",
+        "Name\nGalaxies and dust\n",
+        "<?xml version='1.0'?>\n<feed>\n",
+        "title: Galaxies and dust\n",
+        '"title": "Galaxies"\n}\n',
+        "TY  - JOUR\nTI  - Galaxies\n",
+        "@misc{galaxies of dust\n",
+        "id | paper\n1 | Galaxies\n",
+        "Galaxies \x00 and dust\n",
+        "caf\udce9 and galaxies\n",
+    ],
+)
+def test_what_may_be_something_else_is_asked_about(model: Path, text: str) -> None:
+    done = run("-", "-m", model, given=text.encode("utf-8", "surrogateescape"))
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert "name the format with --from (txt: one title per line)" in said(done)
+
+
 def test_failures_far_into_a_large_file_are_named_by_their_line(model: Path, many: Path) -> None:
     text = many.read_bytes().splitlines()
     text[30_000] = b"{"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
@@ -71,7 +72,9 @@ def classify(
     elif not files and sys.stdin.isatty():
         return prompt.converse(lambda *paper: job.run([classification.typed(*paper)]), quiet=state(context).quiet)
     else:
-        pieces = classification.Pieces(_opened(files or ["-"]), source_format, columns)
+        pieces = classification.Pieces(
+            _opened(files or ["-"]), source_format, columns, partial(console.note, state(context))
+        )
         tally = job.run(pieces, pieces.ready)
     return _account(tally, keep_going, state(context))
 
@@ -97,5 +100,5 @@ def _account(tally: Tally, keep_going: bool, state: State) -> None:
     """Say which papers have no answer. Raises InputError for them unless told to keep going."""
     if tally.failed and not keep_going:
         raise InputError(str(tally), "the answers say which; --keep-going exits with 0")
-    if tally.failed and not state.quiet:
-        console.write_line(f"note: {tally}")
+    if tally.failed:
+        console.note(state, str(tally))

@@ -42,6 +42,12 @@ def write_line(text: str) -> None:
     sys.stderr.flush()
 
 
+def note(state: State, text: str) -> None:
+    """One line to stderr that is no error; none with --quiet."""
+    if not state.quiet:
+        write_line(f"note: {text}")
+
+
 def stdout_is_closed() -> bool:
     """Whether nothing can be written to stdout, as after `>&-`."""
     return fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY

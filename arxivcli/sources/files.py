@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 
 from arxivcli.errors import InputError, UsageError
+from arxivcli.sources import fields
 from arxivcli.sources.fields import Columns
 from arxivcli.sources.lines import Span, json_elements, line_blocks
 from arxivcli.sources.readings import PaperRows, Reading
@@ -15,7 +17,7 @@ from arxivcli.sources.streams import Stream, opened
 from arxivcli.sources.tables import looks_like_table, read_csv, read_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["FORMATS", "Columns", "Reading", "detect", "opened", "read", "read_span", "read_stream"]
 
@@ -25,6 +27,8 @@ FORMATS = ("json", "jsonl", "csv", "tsv", "parquet", "txt")
 _SUFFIXES = {f".{name}": name for name in FORMATS} | {".ndjson": "jsonl"}
 _PACKED = (".gz", ".zst", ".zip")
 _MUCH_TEXT = 32 << 20
+_NO_TITLE = re.compile(r"[,;|\x00-\x1f\x7f-\x9f]|^[A-Z][A-Z0-9]  - ")
+"""What parts cells, controls something, or begins a RIS record."""
 
 
 def read(
@@ -103,14 +107,24 @@ def _read_records(
         yield gathered.take()
 
 
-def detect(stream: Stream, columns: Columns = Columns()) -> str:  # noqa: B008
-    """The format of a stream: what its first bytes say, else what its name says. Raises InputError for neither."""
+def detect(
+    stream: Stream,
+    columns: Columns = Columns(),  # noqa: B008
+    guessed: Callable[[str], None] | None = None,
+) -> str:
+    """The format of a stream: what its first bytes say, else what its name says. Raises InputError for neither.
+
+    With `guessed`, which is then told so, lines under no telling name whose first one is nothing but words are titles.
+    """
     stream.refuse_utf16()
     stream.look(_telling)
     named = _SUFFIXES.get(_suffix(stream.name))
     found = "txt" if named == "txt" else _sniffed(stream.head.removeprefix(b"\xef\xbb\xbf").lstrip(), columns)
     if found == "jsonl" and named == "json" and b"\n" not in stream.head.strip():
         found = "json"  # one object: the empty lines below it are no records
+    if found is None and guessed and not _suffix(stream.name) and _looks_like_title(stream.head, columns):
+        guessed(f"taking each line of {stream.name} as a title; --from names another format")
+        return "txt"
     if found is None and named in {None, "parquet"}:
         if not stream.head:
             raise InputError(f"{stream.name} is empty", "give a file with papers")
@@ -136,6 +150,23 @@ def _sniffed(head: bytes, columns: Columns) -> str | None:
     if head.startswith(b"{"):
         return "jsonl" if rest.lstrip().startswith(b"{") or (newline and _is_json(first)) else "json"
     return looks_like_table(first, columns) if head else None
+
+
+def _looks_like_title(head: bytes, columns: Columns) -> bool:
+    """Whether a first line is two words or more and nothing a table, markup or a record would begin with."""
+    if columns.title or columns.abstract:
+        return False
+    try:
+        line = head.strip().partition(b"\n")[0].decode().strip()
+    except UnicodeDecodeError:
+        return False
+    before, colon, _ = line.partition(":")
+    return (
+        len(line.split()) > 1
+        and (line[0].isalnum() or line[0] in "$(")
+        and not _NO_TITLE.search(line)
+        and not (colon and fields.resolve([before], columns).names)
+    )
 
 
 def _telling(head: bytes) -> bool:

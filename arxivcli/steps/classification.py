@@ -159,15 +159,20 @@ def check(model: Model, question: Question) -> None:
 
 
 class Pieces:
-    """All that the sources hold, in order. Raises InputError where one cannot be read or is no known format."""
+    """All that the sources hold, in order. Raises InputError where one cannot be read or is no known format.
+
+    Lines of plain words are titles; `note` hears of it.
+    """
 
     def __init__(
         self,
         sources: Sequence[Path | BinaryIO],
         format: str | None,  # noqa: A002
         columns: files.Columns,
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._sources = sources
+        self._note = note
         self._format = format
         self._columns = columns
         self._stream: Stream | None = None
@@ -175,7 +180,7 @@ class Pieces:
     def __iter__(self) -> Iterator[Piece]:
         for source in self._sources:
             with files.opened(source) as self._stream:
-                found = self._format or files.detect(self._stream, self._columns)
+                found = self._format or files.detect(self._stream, self._columns, self._note)
                 if found == "jsonl":
                     yield from blocks(self._stream)
                 else:
