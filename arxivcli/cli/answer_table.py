@@ -23,8 +23,10 @@ MOMENT = 0.3
 """Seconds that one paper waits for another before it becomes the first row of a table."""
 
 BAR = 24
-TITLE = 48
-"""Widths in columns of a full bar, and of the titles in a table of many papers."""
+TITLE, ID, SET, NARROW = 48, 10, 40, 8
+"""Widths in columns of a full bar; in a table of a title, an arXiv id, a set, and the least any text has."""
+
+NUMBERS = ("confidence",)
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,28 @@ def shape(reading: Reading, predictions: pa.RecordBatch) -> Seen:
 
 
 def show(pages: Iterator[Seen], coverage: float | None, ready: Callable[[], bool]) -> None:
-    """Draw all pages: bars when there is one paper in all, else a table a page.
+    """Draw all pages: bars when there is one paper in all, else one table, however many pages it has.
 
-    Whether one paper is all is known when the next page (or the end) is `ready`; it is not waited for much longer.
+    Whether a page is all is known when the next one (or the end) is `ready`; it is not waited for much longer.
     """
     filled = (page for page in pages if page.titles)
     few = list(islice(filled, 1))
-    if few and len(few[0].titles) == 1 and _comes(ready):
+    if few and _comes(ready):
         few += islice(filled, 1)
         if len(few) == 1:
-            console.show(_card(few[0].titles[0], few[0].predictions.to_pylist()[0], coverage))
-            return
-    for page in chain(few, filled):
-        _show_many(page, coverage)
+            return _show_all(few[0], coverage)
+    columns = _columns(coverage)
+    widths = _widths(few[0], columns) if few else []
+    for number, page in enumerate(chain(few, filled)):
+        console.show_table(columns, _rows(page, coverage), numbers=NUMBERS, widths=widths, header=number == 0)
+    return None
+
+
+def _show_all(page: Seen, coverage: float | None) -> None:
+    if len(page.titles) == 1:
+        console.show(_card(page.titles[0], page.predictions.to_pylist()[0], coverage))
+    else:
+        console.show_table(_columns(coverage), _rows(page, coverage), numbers=NUMBERS)
 
 
 def _comes(ready: Callable[[], bool]) -> bool:
@@ -83,9 +94,30 @@ def _card(title: str, answer: dict[str, Any], coverage: float | None) -> Rendera
     return Group(*head, grid, *foot)
 
 
-def _show_many(page: Seen, coverage: float | None) -> None:
-    columns = ["id", "title", "category", "name", "confidence", *(["set"] if coverage else [])]
-    rows = []
+def _columns(coverage: float | None) -> list[str]:
+    return ["id", "title", "category", "name", "confidence", *(["set"] if coverage else [])]
+
+
+def _widths(page: Seen, columns: list[str]) -> list[int]:
+    """Widths for a table whose later pages nobody has seen: as wide as cells get, texts narrower if room is short."""
+    names = taxonomy.labels("category")
+    longest = max(len(identifier or "") for identifier in page.predictions["id"].to_pylist())
+    widths = {
+        "id": min(max(longest, ID), TITLE),
+        "title": TITLE,
+        "category": max(map(len, names)),
+        "name": max(len(taxonomy.name(name)) for name in names),
+        "confidence": len("confidence"),
+        "set": SET,
+    }
+    texts = [column for column in ("title", "name", "set") if column in columns]
+    wanted = sum(widths[column] for column in texts)
+    fixed = sum(widths[column] for column in columns if column not in texts) + console.GAP * (len(columns) - 1)
+    room = min(wanted, max(console.width() - fixed, NARROW * len(texts)))
+    return [widths[column] * room // wanted if column in texts else widths[column] for column in columns]
+
+
+def _rows(page: Seen, coverage: float | None) -> Iterator[list[str | None]]:
     for title, answer in zip(page.titles, page.predictions.to_pylist(), strict=True):
         short = title if len(title) <= TITLE else title[: TITLE - 1] + "…"
         if answer["error"]:
@@ -93,8 +125,7 @@ def _show_many(page: Seen, coverage: float | None) -> None:
         else:
             label, score = answer["labels"][0], answer["scores"][0]
             cells = [label, taxonomy.name(label), _percent(score), " ".join(answer["set"] or [])]
-        rows.append([answer["id"], short, *cells][: len(columns)])
-    console.show_table(columns, rows, numbers={"confidence"})
+        yield [answer["id"], short, *cells][: len(_columns(coverage))]
 
 
 def _bar(score: float) -> str:

@@ -36,6 +36,8 @@ class Job:
     raw: bool
     workers: int
     state: State
+    several: bool = False
+    """Whether there are several sources, so that a line's number alone names no paper."""
 
     def run(self, pieces: Iterable[Piece], ready: Callable[[], bool] = parallel.always) -> Tally:
         """Answer all papers where the answers belong; how many there were comes back."""
@@ -44,7 +46,7 @@ class Job:
         if first is None:
             raise InputError("there are no papers in the input", "give a file with titles, or pipe one in")
         form = outputs.chosen(self.format, self.output, sys.stdout.isatty(), first.format)
-        work = classification.Work(self.model, self.question, self.columns, self._shape(form))
+        work = classification.Work(self.model, self.question, self.columns, self._shape(form), self.several)
         with closing(classification.classify(work, chain([first], found), self.workers, ready)) as answered:
             count = _Count(classification.Tally(), self._watches(form), self.state)
             self._show(form, count.pages(answered), ready)

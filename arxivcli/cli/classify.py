@@ -44,7 +44,9 @@ def classify(
     abstract: Annotated[str | None, typer.Option(help="The abstract of one paper, instead of a file.")] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", readable=False, help="Write to this file; it is whole or not there."),
+        typer.Option(
+            "--output", "-o", readable=False, help="Write to this file, folders made; it is whole or not there."
+        ),
     ] = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Exit with 0 although papers have no answer.")
@@ -59,13 +61,20 @@ def classify(
     from arxivcli.cli.answering import Job
     from arxivcli.models import shelf
     from arxivcli.sources.fields import Columns
-    from arxivcli.steps import classification
+    from arxivcli.steps import classification, outputs
 
+    if output is not None and outputs.descriptor(output) == 1:
+        output = None
+    if output is None:
+        console.require_stdout()
     typed = title is not None or abstract is not None
     _refuse_contradictions(files or [], typed, output, format)
     columns = Columns(title_column, abstract_column, id_column, texts_only=True)
     question = classification.Question(top, coverage)
-    job = Job(shelf.load(model), question, columns, format, output, raw, workers or parallel.cores(), state(context))
+    several = len(files or []) > 1
+    job = Job(
+        shelf.load(model), question, columns, format, output, raw, workers or parallel.cores(), state(context), several
+    )
     classification.check(job.model, question)
     if typed:
         tally = job.run([classification.typed(title or "", abstract or "")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -149,6 +150,20 @@ def identifier(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     raise NotAPaperError("id is a number with a fraction" if isinstance(value, float) else "id is not text")
+
+
+_EXACT = 1 << 53
+
+
+def written_identifier(value: float, line: bytes, key: str) -> object:
+    """The id of a JSON object that was read as a float: large whole numbers as they are written, for their last digits
+    are lost in a float."""
+    if abs(value) < _EXACT or not value.is_integer():
+        return value
+    try:
+        return json.loads(line, parse_int=str, parse_float=str)[key]
+    except RecursionError:
+        raise NotAPaperError("id is too large a number") from None
 
 
 def _tidy_identifier(value: str) -> str:

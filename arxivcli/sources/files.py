@@ -13,13 +13,13 @@ from arxivcli.sources import fields
 from arxivcli.sources.fields import Columns
 from arxivcli.sources.lines import Span, json_elements, line_blocks
 from arxivcli.sources.readings import PaperRows, Reading
-from arxivcli.sources.streams import Stream, opened
+from arxivcli.sources.streams import Stream, opened, require_readable
 from arxivcli.sources.tables import looks_like_table, read_csv, read_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FORMATS", "Columns", "Reading", "detect", "opened", "read", "read_span", "read_stream"]
+__all__ = ["FORMATS", "Columns", "Reading", "detect", "opened", "read", "read_span", "read_stream", "require_readable"]
 
 FORMATS = ("json", "jsonl", "csv", "tsv", "parquet", "txt")
 """What `--from` takes; `txt` is one title per line."""

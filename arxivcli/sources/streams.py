@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
@@ -82,10 +83,10 @@ class Stream:
         return bool(self.head) or self._pipe is None or self._pipe.soon()
 
     def ready(self) -> bool:
-        """Whether the next line (or the end) is here already; always, unless it comes through a pipe."""
+        """Whether the next line (or the end) is here in a moment; always, unless it comes through a pipe."""
         if self._pipe is None:
             return True
-        while not self._line_is_here() and self._pipe.has_more():
+        while not self._line_is_here() and self._pipe.has_more(_GAP):
             self.head += self._more(_HEAD - len(self.head))
         return self._line_is_here()
 
@@ -133,8 +134,8 @@ class _Pipe:
         self.ended = not some
         return some
 
-    def has_more(self, seconds: float = 0) -> bool:
-        """Whether a read would not wait, now or in so many seconds."""
+    def has_more(self, seconds: float) -> bool:
+        """Whether a read would not wait, at the latest in so many seconds."""
         return self.ended or bool(select.select([self._number], [], [], seconds)[0])
 
     def soon(self) -> bool:
@@ -192,6 +193,15 @@ def name_of(source: Path | BinaryIO) -> str:
     if isinstance(source, Path):
         return str(source)
     return STDIN if source is getattr(sys.stdin, "buffer", None) else str(getattr(source, "name", STDIN))
+
+
+def require_readable(source: Path | BinaryIO) -> None:
+    """Raises InputError for a path that is missing, is no file or may not be read; nothing is read."""
+    if not isinstance(source, Path):
+        return
+    _refuse_odd_paths(source)
+    if not os.access(source, os.R_OK):
+        raise InputError(f"cannot read {source}: {os.strerror(errno.EACCES)}", "check the path")
 
 
 def _refuse_odd_paths(path: Path) -> None:

@@ -61,11 +61,14 @@ def read_csv(stream: Stream, format: str, columns: Columns, batch_size: int) -> 
     csv.field_size_limit(_CELL_CAP)
     lines = _Lines(stream)
     first = lines.header()
+    if not first.strip():
+        raise InputError(f"{stream.name} is empty", "give a file with papers")
     _require_text(first, stream.name)
     delimiter, names = header_of(first.encode(), columns)
     header = tuple(name.strip() for name in names)
     _require_text_column(header, columns, stream.name)
-    gathered = PaperRows(stream.name, format, columns, header, delimiter)
+    line_end = "\r\n" if first.endswith("\r\n") else "\n"
+    gathered = PaperRows(stream.name, format, columns, header, delimiter, line_end)
     for row in _numbered(lines, delimiter, len(header)):
         if row:
             _add_row(gathered, header, row)

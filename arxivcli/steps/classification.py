@@ -176,6 +176,8 @@ class Pieces:
         self._format = format
         self._columns = columns
         self._stream: Stream | None = None
+        for source in sources:
+            files.require_readable(source)
 
     def __iter__(self) -> Iterator[Piece]:
         for source in self._sources:
@@ -211,23 +213,28 @@ class Work(Generic[Form]):
     question: Question
     columns: files.Columns
     shape: Shape[Form]
+    several: bool = False
+    """Whether there are several sources: papers without an id are named by source and line then."""
 
     def __call__(self, piece: Piece) -> Answered[Form]:
         """Read what is still to be read, score, and form."""
         readings = piece.readings(self.columns, BATCH) if isinstance(piece, Block) else [piece]
         forms, tally = [], Tally()
         for reading in readings:
-            papers = _numbered(reading)
+            papers = _numbered(reading, self.several)
             predictions = answer(self.model, papers, self.question, reading.errors)
             forms.append(self.shape(replace(reading, papers=papers), predictions))
             tally += _tally(reading, predictions["error"])
         return Answered(forms, tally)
 
 
-def _numbered(reading: files.Reading) -> pa.RecordBatch:
-    """The papers, those without an id named by their line."""
+def _numbered(reading: files.Reading, several: bool) -> pa.RecordBatch:
+    """The papers, those without an id named by their line, with its source where there are several."""
     identifiers = reading.papers["id"]
-    named = pc.if_else(pc.equal(identifiers, ""), reading.lines.cast(pa.string()), identifiers)
+    lines = reading.lines.cast(pa.string())
+    if several:
+        lines = pc.binary_join_element_wise(reading.source, lines, ":")
+    named = pc.if_else(pc.equal(identifiers, ""), lines, identifiers)
     return reading.papers.set_column(0, "id", named)
 
 

@@ -21,8 +21,8 @@ from arxivcli.sources.readings import EMPTY_LINE
 from arxivcli.steps.preprocessing import crew, shelving, units, verdicts
 from arxivcli.steps.preprocessing.cleaning import Cleaning, Piece, load_keys
 from arxivcli.steps.preprocessing.inputs import Inputs
-from arxivcli.steps.preprocessing.recipe import Recipe, numbers
-from arxivcli.steps.preprocessing.staging import Staging
+from arxivcli.steps.preprocessing.recipe import Recipe, names, numbers
+from arxivcli.steps.preprocessing.staging import Staging, refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from arxivcli.shards import Shard, Split
 
-__all__ = ["BadRecord", "Recipe", "Report", "numbers", "preprocess"]
+__all__ = ["BadRecord", "Recipe", "Report", "names", "numbers", "preprocess"]
 
 MAX_BAD = 0.001
 _SHOWN = 5
@@ -97,12 +97,14 @@ def preprocess(
 
     Raises:
         InputError: A source is damaged, has too many records that are no papers, or no paper is left.
-        UsageError: The folder was begun with other choices.
+        UsageError: The folder was begun with other choices, or is somebody else's.
         FolderError: The folder was begun with other inputs, or an input changed meanwhile.
         StorageError: Disk full, no permission, or the folder belongs to another process.
     """
     progress = progress or Silent()
     inputs = Inputs(sources)
+    with storage.storage_errors(folder):
+        refuse_foreign(folder)
     with storage.owned(folder):
         staging = Staging(folder)
         if restart:
@@ -234,7 +236,7 @@ def _manifest(
         sources=inputs.entries(),
         read=sum(piece.read for _, piece in pieces),
         kept=int(tallies.sum()),
-        dropped=dict(dropped),
+        dropped=dict(sorted(dropped.items())),
         splits={split: _split(split, recipe, tallies[index], made) for index, split in enumerate(splits.SPLITS)},
     )
 
