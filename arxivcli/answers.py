@@ -77,11 +77,11 @@ def cells(predictions: pa.RecordBatch, coverage: bool) -> list[tuple[str, ...]]:
     return list(zip(*(column.fill_null("").to_pylist() for column in columns), strict=True))
 
 
-def table(rows: Iterable[Sequence[str]], delimiter: str = ",", *, raw: bool = False) -> bytes:
-    """The rows as CSV (RFC 4180, but lines end with a newline). Unless `raw`, nothing in them can act: see `safe`."""
+def table(rows: Iterable[Sequence[str]], delimiter: str = ",", *, raw: bool = False, line_end: str = "\n") -> bytes:
+    """The rows as CSV (RFC 4180, but for the `line_end`). Unless `raw`, nothing in them can act: see `safe`."""
     text = io.StringIO()
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    careful = csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=line_end)
+    careful = csv.writer(text, delimiter=delimiter, lineterminator=line_end, quoting=csv.QUOTE_ALL)
     for row in rows:
         written = row if raw else [safe(cell) for cell in row]
         # Python before 3.13 does not quote a carriage return that is not part of the line's end.

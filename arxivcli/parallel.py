@@ -11,7 +11,7 @@ import sys
 import threading
 import warnings
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import chain
@@ -32,6 +32,9 @@ Result = TypeVar("Result")
 _AHEAD = 2
 """Tasks each process may have waiting: enough that none is idle, few enough that memory stays flat."""
 
+_GLANCE = 0.01
+"""Seconds between two looks for more tasks while results are still to come."""
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _KEPT_BYTES = 256 << 20
 
@@ -44,31 +47,44 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Generator[Result]:
+def always() -> bool:
+    """What is `ready` of tasks that never wait for somebody else."""
+    return True
+
+
+def in_order(
+    work: Callable[[Task], Result], tasks: Iterable[Task], workers: int, ready: Callable[[], bool] = always
+) -> Generator[Result]:
     """`work(task)` for every task, in their order.
 
-    A single task, or one worker, needs no second process. Tasks are taken only as results are asked for, so a slow
-    reader holds everything back. An error of ours while tasks are being made is raised after the results before it.
+    A single task, one worker, or tasks that come slowly need no second process. Tasks are taken only as results are
+    asked for, so a slow reader holds everything back; no result waits for a task that is not there yet. An error of
+    ours while tasks are being made is raised after the results before it.
 
     Args:
         work: Must be picklable where processes are not forked.
         tasks: Picklable.
         workers: How many processes; see `cores`.
+        ready: Whether the next task (or their end) comes without waiting for somebody else.
 
     Raises:
         ArxivcliError: A worker process died.
     """
     waiting = iter(tasks)
+    if workers < 2:  # noqa: PLR2004
+        yield from map(work, waiting)
+        return
     few: list[Task] = []
-    stopped = _take(waiting, few, 2)
-    if workers < 2 or stopped or len(few) < 2:  # noqa: PLR2004
+    while not (stopped := _take(waiting, few, 1)) and few and not ready():
+        yield work(few.pop())
+    stopped = stopped or _take(waiting, few, 2)
+    if stopped or len(few) < 2:  # noqa: PLR2004
         yield from map(work, few)
         if stopped:
             raise stopped
-        yield from map(work, waiting)
         return
     with _processes(work, workers) as pool:
-        yield from _windowed(pool, chain(few, waiting), workers * _AHEAD + 1)
+        yield from _windowed(pool, chain(few, waiting), workers * _AHEAD + 1, ready)
 
 
 def _take(tasks: Iterator[Task], into: list[Task], most: int) -> ArxivcliError | None:
@@ -83,7 +99,7 @@ def _take(tasks: Iterator[Task], into: list[Task], most: int) -> ArxivcliError |
     return None
 
 
-def _windowed(pool: ProcessPoolExecutor, tasks: Iterator[Any], window: int) -> Iterator[Any]:
+def _windowed(pool: ProcessPoolExecutor, tasks: Iterator[Any], window: int, ready: Callable[[], bool]) -> Iterator[Any]:
     flying: deque[Future[Any]] = deque()
     stopped: ArxivcliError | None = None
     try:
@@ -95,6 +111,9 @@ def _windowed(pool: ProcessPoolExecutor, tasks: Iterator[Any], window: int) -> I
                 break
             if len(flying) >= window or not fresh:
                 yield flying.popleft().result()
+            while flying and not ready():
+                if wait([flying[0]], _GLANCE).done:
+                    yield flying.popleft().result()
     except BrokenProcessPool as error:
         raise ArxivcliError(
             "a worker process was killed, perhaps for want of memory", "run it again with --workers 1"

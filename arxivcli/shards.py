@@ -84,7 +84,9 @@ class Manifest:
                 )
             fields["labels"] = tuple(fields["labels"])
             fields["sources"] = tuple(Source(**source) for source in fields["sources"])
-            fields["splits"] = {name: _split(split) for name, split in fields["splits"].items()}
+            found = fields["splits"]
+            order = [*(name for name in SPLITS if name in found), *(name for name in found if name not in SPLITS)]
+            fields["splits"] = {name: _split(found[name]) for name in order}
             return cls(**fields)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise FolderError(

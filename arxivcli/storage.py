@@ -28,6 +28,7 @@ _MEANINGS = {
     errno.EROFS: ("the file system is read-only", "choose another output"),
     errno.EACCES: ("no permission to write", "choose another output or mend the permissions"),
     errno.EPERM: ("no permission to write", "choose another output or mend the permissions"),
+    errno.EBADF: ("it is not open", "choose another output"),
     errno.ENAMETOOLONG: ("the name is too long", "choose a shorter output name"),
     errno.ENOTDIR: ("a part of the path is a file, not a folder", "choose another output"),
     errno.EEXIST: ("a file stands where a folder should be", "choose another output"),
@@ -49,10 +50,15 @@ def storage_errors(where: Path | str) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that appears under `path` complete and synced, or not at all. Raises StorageError."""
+    """A binary file that appears under `path` complete and synced, or not at all. Raises StorageError.
+
+    Folders on the way are made. A device, a pipe or a socket stays what it is: it cannot be replaced.
+    """
     path = path.resolve()  # a link stays a link; what it points to is replaced
     partial = path.with_name(path.name + PARTIAL)
     with storage_errors(path):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise StorageError(f"cannot write {path}: it is no file", "choose another output")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as file:

@@ -86,6 +86,44 @@ def test_what_parts_cells_stays(model: Path, delimiter: str) -> None:
     assert rows(done, delimiter)[1][:3] == ["Galaxies", "1", "astro-ph.GA"]
 
 
+def test_lines_of_a_table_end_as_they_did(model: Path) -> None:
+    done = run("-m", model, given='id,title\r\n1,Galaxies\r\n2,"Primes\nand zeta"\r\n')
+    assert done.stdout.count(b"\r\n") == 3
+    assert done.stdout.count(b"\n") == 4
+    assert rows(done)[2][:3] == ["2", "Primes\nand zeta", "math.NT"]
+    assert b"\r" not in run("-m", model, "-f", "tsv", given="title\r\nGalaxies\r\n").stdout
+
+
+def test_ids_stay_as_they_are_written(model: Path) -> None:
+    written = ["18446744073709551617", "9007199254740993", "123456789012345678901234567890", "7", "1e3", "2e30"]
+    text = "".join(f'{{"id": {number}, "title": "Galaxies"}}\n' for number in written)
+    found = [answer["id"] for answer in answers(run("-m", model, given=text))]
+    assert found == [*written[:4], "1000", "2e30"]
+    listed = "[" + text.replace("}\n", "},").removesuffix(",") + "]"
+    assert [answer["id"] for answer in answers(run("-m", model, given=listed))] == found
+    table = ["1e10", "0012", "+5", "9007199254740993", "1.50"]
+    done = run("-m", model, given="id,title\n" + "".join(f"{key},Galaxies\n" for key in table))
+    assert [row[0] for row in rows(done)[1:]] == table
+    done = run("-m", model, "-f", "jsonl", given="id,title\n" + "".join(f"{key},Galaxies\n" for key in table))
+    assert [answer["id"] for answer in answers(done)] == table
+
+
+def test_ids_of_several_files_do_not_collide(model: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "a.jsonl", tmp_path / "b.txt"
+    one.write_text('{"title": "Galaxies"}\n{"title": "Primes", "id": "x"}\n{"title": ""}\n')
+    two.write_text("Quarks\n")
+    found = answers(run(one, two, "-m", model), 3)
+    assert [answer["id"] for answer in found] == [f"{one}:1", "x", f"{one}:3", f"{two}:1"]
+
+
+def test_files_are_there_before_the_first_is_answered(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Galaxies\n")
+    (tmp_path / "folder").mkdir()
+    for wrong, says in (("none.txt", "No such file"), ("folder", "is a folder")):
+        done = run(tmp_path / "a.txt", tmp_path / wrong, "-m", model)
+        assert (done.returncode, done.stdout, says in said(done)) == (3, b"", True)
+
+
 def test_semicolons_asked_to_be_tabs(model: Path) -> None:
     done = run("-m", model, "--format", "tsv", given="title;id\nGalaxies, dust;1\n")
     assert rows(done, "\t")[1][:3] == ["Galaxies, dust", "1", "astro-ph.GA"]
@@ -175,6 +213,24 @@ def test_the_same_paper_gets_the_same_answer_everywhere(model: Path) -> None:
     assert answers(run("-m", model, "-f", "jsonl", given=table.getvalue()))[3:9] == alone
 
 
+def test_texts_of_any_kind_and_length_have_answers() -> None:
+    """By the built-in model: a bag of words has no longest text, and no words it does not take."""
+    texts = [
+        "galaxies and dark matter halos " * 10_000,
+        "素数の分布について 🪐🔭",
+        "$$\\int_0^\\infty e^{-x^2} dx = \\frac{\\sqrt{\\pi}}{2}$$",
+        "?! \u2026 \u202e",
+        "x" * 1_000_000,
+        "🪐" * 100_000,
+    ]
+    lines = [{"title": text} for text in texts] + [{"title": "Notes", "abstract": text} for text in texts]
+    found = answers(run("-", given="\n".join(map(json.dumps, lines))))
+    assert len(found) == len(lines)
+    assert all(answer["top_category"] and len(answer["predictions"]) == 3 for answer in found)
+    assert all(0 < answer["predictions"][0]["confidence"] <= 1 for answer in found)
+    assert found[0]["top_category"].startswith("astro-ph")
+
+
 def test_processes_change_nothing(model: Path, many: Path) -> None:
     one, two = (run(many, "-m", model, "-q", "--workers", number) for number in (1, 2))
     assert one.returncode == two.returncode == 0
@@ -218,6 +274,67 @@ def test_lines_that_are_no_papers_keep_their_place(model: Path) -> None:
     assert kept.stdout == done.stdout
 
 
+@pytest.mark.parametrize("source", [["--from", "jsonl"], ["--from", "txt"], ["--from", "csv"]])
+def test_every_line_has_its_answer_also_an_empty_one(model: Path, source: list[str]) -> None:
+    """So that `paste titles.txt answers` lines up; the empty lines of the end are no reason to fail."""
+    one, two = ('{"title": "Galaxies"}', '{"title": "Primes"}') if "jsonl" in source else ("Galaxies", "Primes")
+    header = "title\n" if "csv" in source else ""
+    done = run(*source, "-m", model, "-f", "jsonl", given=f"{header}{one}\n\n{two}\n\n")
+    found = answers(done, 3)
+    assert [answer["top_category"] for answer in found] == ["astro-ph.GA", None, "math.NT", None]
+    assert [answer.get("error") for answer in found] == [None, "empty line", None, "empty line"]
+    assert "1 of 3 papers have no answer: empty line (1, first at <stdin>" in said(done)
+    done = run(*source, "-m", model, "-f", "jsonl", given=f"{header}{one}\n{two}\n\n\n")
+    assert [answer.get("error") for answer in answers(done)] == [None, None, "empty line", "empty line"]
+    done = run(*source, "-m", model, "-f", "jsonl", given=f"{header}\n\n")
+    assert (len(answers(done, 3)), "no papers in the input" in said(done)) == (2, True)
+
+
+def test_empty_ends_of_several_files(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Galaxies\n\n\n")
+    (tmp_path / "b.txt").write_text("Primes\n\n")
+    assert len(answers(run(tmp_path / "a.txt", tmp_path / "b.txt", "-m", model))) == 5
+    (tmp_path / "b.txt").write_text("\nPrimes\n\n")
+    done = run(tmp_path / "a.txt", tmp_path / "b.txt", "-m", model)
+    assert (
+        done.returncode,
+        f"1 of 3 papers have no answer: empty line (1, first at {tmp_path}/b.txt:1)" in said(done),
+    ) == (
+        3,
+        True,
+    )
+
+
+def test_plain_titles_on_a_pipe_are_titles(model: Path, tmp_path: Path) -> None:
+    done = run("-", "-m", model, given="Primes in short intervals\n{x}, galaxies\n")
+    assert [answer["top_category"] for answer in answers(done)] == ["math.NT", "astro-ph.GA"]
+    assert said(done) == "note: taking each line of <stdin> as a title; --from names another format"
+    (tmp_path / "titles").write_text("Primes in short intervals")
+    assert len(answers(run(tmp_path / "titles", "-q", "-m", model))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Paper, year\nGalaxies, 2001\n",
+        "Paper name;year\nGalaxies;2001\n",
+        "Name\nGalaxies and dust\n",
+        "<?xml version='1.0'?>\n<feed>\n",
+        "title: Galaxies and dust\n",
+        '"title": "Galaxies"\n}\n',
+        "TY  - JOUR\nTI  - Galaxies\n",
+        "@misc{galaxies of dust\n",
+        "id | paper\n1 | Galaxies\n",
+        "Galaxies \x00 and dust\n",
+        "caf\udce9 and galaxies\n",
+    ],
+)
+def test_what_may_be_something_else_is_asked_about(model: Path, text: str) -> None:
+    done = run("-", "-m", model, given=text.encode("utf-8", "surrogateescape"))
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert "name the format with --from (txt: one title per line)" in said(done)
+
+
 def test_failures_far_into_a_large_file_are_named_by_their_line(model: Path, many: Path) -> None:
     text = many.read_bytes().splitlines()
     text[30_000] = b"{"
@@ -234,7 +351,8 @@ def test_failures_far_into_a_large_file_are_named_by_their_line(model: Path, man
         ([], "", 3, "<stdin> is empty"),
         ([], "[]", 3, "there are no papers in the input"),
         ([], "title\n", 3, "there are no papers in the input"),
-        (["--from", "jsonl"], "\n\n", 3, "no papers in the input"),
+        (["--from", "csv"], "", 3, "<stdin> is empty"),
+        (["--from", "csv"], "\n\n", 3, "<stdin> is empty"),
         ([], "\x00\x01", 3, "<stdin> is none of"),
         (["--title", "a", "b.json"], "", 2, "not for files"),
         (["--coverage", "0.2"], "", 2, "--coverage 0.2"),

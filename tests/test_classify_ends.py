@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -13,7 +14,10 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from classifying import PROGRAM, run, said
+from classifying import MANY, PROGRAM, run, said
+
+from arxivcli import storage
+from arxivcli.errors import StorageError
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +56,23 @@ def test_output_files_are_whole_and_follow_their_names(model: Path, tmp_path: Pa
 def test_devices_stay_devices(model: Path) -> None:
     assert run("-m", model, "--title", "a", "-o", os.devnull).returncode == 0
     assert Path(os.devnull).is_char_device()
+    with pytest.raises(StorageError, match="it is no file"), storage.whole_file(Path(os.devnull)):
+        pass
     full = run("-m", model, "--title", "a", "-o", "/dev/full")
     assert (full.returncode, "the disk is full" in said(full)) == (5, True)
+
+
+def test_open_descriptors_are_written_through(model: Path, many: Path, tmp_path: Path) -> None:
+    """Whatever they are called: replacing the name would leave the shell's file empty."""
+    (tmp_path / "link").symlink_to("second")
+    (tmp_path / "second").symlink_to("/proc/self/fd/1")
+    for name, redirected in (("/dev/fd/3", "3"), ("/dev/fd/1", "1"), ("/dev/stdout", "1"), (tmp_path / "link", "1")):
+        out = tmp_path / "out"
+        shell(f'echo before > {out}; $RUN -m "$MODEL" --title Galaxies -o {name} {redirected}>> {out}', model, many)
+        assert out.read_bytes().startswith(b'before\n{"id":null,"top_category":"astro-ph.GA"')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "out", "second"]
+    done = shell('$RUN -m "$MODEL" --title Galaxies -o /dev/fd/9 9>&-', model, many)
+    assert (done.returncode, said(done)) == (5, "error: cannot write /dev/fd/9: it is not open; choose another output")
 
 
 def shell(script: str, model: Path, many: Path) -> subprocess.CompletedProcess[bytes]:
@@ -70,7 +89,9 @@ def test_closed_streams(model: Path, many: Path) -> None:
     done = shell('$RUN -m "$MODEL" <&-', model, many)
     assert (done.returncode, said(done).startswith("error: <stdin> is empty")) == (3, True)
     done = shell('$RUN -m "$MODEL" --title Galaxies >&-', model, many)
-    assert b"Traceback" not in done.stderr
+    assert (done.returncode, said(done)[:36]) == (5, "error: the standard output is closed")
+    done = shell('$RUN -m "$MODEL" --title Galaxies -o "$MODEL/../out.json" >&-', model, many)
+    assert (done.returncode, (model.parent / "out.json").exists()) == (0, True)
     done = shell('$RUN -m "$MODEL" --title Galaxies 2>&-', model, many)
     assert (done.returncode, done.stdout[:11]) == (0, b'{"id":null,')
     done = shell('$RUN -q -m "$MODEL" "$MANY" >/dev/full', model, many)
@@ -82,17 +103,17 @@ def test_a_slow_reader_holds_the_reading_back(model: Path, many: Path) -> None:
     content = many.read_bytes() * 3
     with subprocess.Popen([*PROGRAM, "-q", "-m", model, "--workers", "2"], stdin=-1, stdout=-1, stderr=-1) as program:
         assert program.stdin
-        os.set_blocking(program.stdin.fileno(), False)
-        sent, still = 0, 0
-        while still < 30 and sent < len(content):
-            try:
-                sent += os.write(program.stdin.fileno(), content[sent : sent + (1 << 20)])
-                still = 0
-            except BlockingIOError:
-                still += 1
-                time.sleep(0.1)
+        pipe = program.stdin.fileno()
+        os.set_blocking(pipe, False)
+        sent = 0
+        while sent < len(content) and select.select([], [pipe], [], 3)[1]:
+            sent += os.write(pipe, content[sent : sent + (1 << 20)])
         program.kill()
     assert 1 << 20 < sent < 40 << 20 < len(content)
+
+
+def children(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 @pytest.fixture
@@ -110,8 +131,9 @@ def running(model: Path) -> subprocess.Popen[bytes]:
     feeder.stdin.write(line)
     feeder.stdin.close()
     feeder.stdout.close()
-    for _ in range(20_000):
-        program.stdout.readline()
+    while len(children(program.pid)) < 2:
+        for _ in range(20_000):
+            program.stdout.readline()
     yield program
     program.kill()
     program.stdout.close()
@@ -119,10 +141,6 @@ def running(model: Path) -> subprocess.Popen[bytes]:
     program.wait()
     feeder.kill()
     feeder.wait()
-
-
-def children(process: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def all_gone(processes: list[int], seconds: float = 10) -> bool:
@@ -201,6 +219,13 @@ def test_a_conversation(model: Path) -> None:
     session.expect("Abstract: ")
     session.send("\r")
     session.expect("Title: ")
+    session.send("   \r")
+    session.expect("Title: ")
+    session.send("\r")
+    session.expect("Abstract: ")
+    session.send("of quarks\r\r")
+    session.expect("hep-ph")
+    session.expect("Title: ")
     session.send("Galaxies " + "and dust " * 600 + "\r")
     session.expect("Abstract: ")
     session.send("\r")
@@ -236,6 +261,52 @@ def test_what_a_terminal_shows(model: Path, tmp_path: Path) -> None:
     assert "\x1b[31m" not in shown
     shown, code = end(terminal(model, str(several), "--format", "csv"))
     assert "\x1b" not in shown
+
+
+def test_a_long_table_has_one_header(model: Path, many: Path) -> None:
+    done = run(many, "-m", model, "-f", "table", "--coverage", "0.9", COLUMNS="100")
+    assert done.returncode == 0
+    shown = done.stdout.decode().splitlines()
+    assert len(shown) == MANY + 2
+    assert sum("confidence" in line for line in shown) == 1
+    assert len({len(line) for line in shown}) == 1
+
+
+def test_a_table_grows_as_papers_come(model: Path) -> None:
+    script = 'while read -r line; do echo "$line"; done | {program} classify -m {model} --from txt -'
+    program = f"{sys.executable} -m arxivcli"
+    session = pexpect.spawn(
+        "bash", ["-c", script.format(program=program, model=model)], encoding="utf-8", echo=False, timeout=30,
+        env=os.environ | {"TERM": "dumb", "COLUMNS": "100"}, dimensions=(40, 100),
+    )  # fmt: skip
+    session.sendline("Galaxies")
+    session.expect("confidence")
+    session.expect("astro-ph.GA")
+    session.sendline("Primes")
+    session.expect("math.NT")
+    session.sendeof()
+    shown, _ = end(session)
+    assert "confidence" not in shown
+
+
+def test_a_dash_for_the_output_is_the_terminal(model: Path) -> None:
+    shown, code = end(terminal(model, "--title", "Galaxies", "-o", "-", NO_COLOR="1"))
+    assert (code, "Astrophysics of Galaxies  ━" in plain(shown)) == (0, True)
+
+
+def test_a_conversation_whose_answers_go_elsewhere(model: Path, tmp_path: Path) -> None:
+    session = pexpect.spawn(
+        "bash", ["-c", f"{sys.executable} -m arxivcli classify -m {model} > {tmp_path}/out"],
+        encoding="utf-8", timeout=30,
+    )  # fmt: skip
+    session.expect("Title: ")
+    session.send("\r")
+    session.expect("Abstract: ")
+    session.send("primes\r\r")
+    session.expect("Title: ")
+    session.sendeof()
+    assert end(session)[1] == 0
+    assert json.loads((tmp_path / "out").read_text())["top_category"] == "math.NT"
 
 
 @pytest.mark.parametrize(

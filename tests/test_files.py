@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from invented import records
 
@@ -193,6 +193,7 @@ def test_lines_that_are_no_papers_keep_their_place(tmp_path: Path) -> None:
     )
     assert dict(zip(found.lines, found.errors, strict=True)) == {
         1: None,
+        2: "empty line",
         3: "not JSON",
         4: "not UTF-8",
         5: "not JSON",
@@ -256,15 +257,31 @@ def test_printed_lists_of_categories(tmp_path: Path) -> None:
 def test_broken_rows_of_a_table(tmp_path: Path) -> None:
     content = b'title,abstract\nfine,x\n\xff,x\na,b,c\nstill,fine,\n"never closed\nrest'
     found = read(tmp_path, "a.csv", content)
-    assert found.errors == [None, "not UTF-8", "more cells than columns", None, "a quote is never closed"]
-    assert found.lines == [2, 3, 4, 5, 6]
-    assert found.rows[1] == ("\ufffd", "x")
+    assert found.errors == [None, "not UTF-8", "more cells than columns", None, "a quote is never closed", None]
+    assert found.lines == [2, 3, 4, 5, 6, 7]
+    assert (found.rows[1], found.rows[4]) == (("\ufffd", "x"), ("never closed",))
 
 
-def test_a_quote_that_swallows_a_megabyte_is_one_failed_row(tmp_path: Path) -> None:
-    found = read(tmp_path, "a.csv", 'title\n"open\n' + "row of text\n" * 100_000 + "last\n")
-    assert found.errors[0] == "cell too long (a quote that is never closed?)"
-    assert found.titles[-1] == "last"
+def test_a_quote_that_nobody_closes_spoils_one_line(tmp_path: Path) -> None:
+    rows = 100_000
+    table = 'title,note\nfirst,\n"open,1\n' + "row of text,é\n" * rows + '"two\nlines",2\n"open,1\nafter,2\n'
+    found = read(tmp_path, "a.csv", table)
+    assert [(line, error) for line, error in zip(found.lines, found.errors, strict=True) if error] == [
+        (3, "a quote is never closed"),
+        (rows + 6, "a quote is never closed"),
+    ]
+    assert found.titles[-4:] == ["row of text", "two\nlines", "", "after"]
+    assert found.lines[-4:] == [rows + 3, rows + 4, rows + 6, rows + 7]
+
+
+def test_odd_rows(tmp_path: Path) -> None:
+    many = "line\n" * 900
+    found = read(tmp_path, "a.csv", f'title,note\n"{many}",x\nA,a\rb\n{"y" * (2 << 20)},\nB,\n"cut\n')
+    assert found.titles == [many, "", "", "B", ""]
+    assert found.errors == [
+        None, "a carriage return inside a row", "cell too long", None, "a quote is never closed"
+    ]  # fmt: skip
+    assert found.lines == [2, 903, 904, 905, 906]
 
 
 def test_a_table_without_titles_says_what_it_has(tmp_path: Path) -> None:
@@ -424,9 +441,23 @@ def test_standard_input_is_looked_at(content: bytes, format_: str, titles: list[
 
 
 def test_a_list_of_titles(tmp_path: Path) -> None:
-    found = read(tmp_path, "titles.txt", "Deep nets\n\nShallow nets\n")
-    assert (found.titles, found.lines) == (["Deep nets", "Shallow nets"], [1, 3])
+    found = read(tmp_path, "titles.txt", "Deep nets\n \nShallow nets\n\n")
+    assert (found.titles, found.lines) == (["Deep nets", "", "Shallow nets", ""], [1, 2, 3, 4])
+    assert found.errors == [None, "empty line", None, "empty line"]
     assert Readings(io.BytesIO(b"Deep nets"), "txt").titles == ["Deep nets"]
+
+
+def test_an_empty_line_is_a_row_of_one_column_alone(tmp_path: Path) -> None:
+    found = read(tmp_path, "a.csv", "\n\r\ntitle\nA\n\r\n\nB\n")
+    assert (found.titles, found.lines) == (["A", "", "", "B"], [4, 5, 6, 7])
+    assert (found.errors, found.rows[1]) == ([None, "empty line", "empty line", None], ("",))
+    assert read(tmp_path, "b.csv", "title,id\nA,1\n\nB,2\n").titles == ["A", "B"]
+
+
+def test_empty_lines_below_one_object_are_no_records(tmp_path: Path) -> None:
+    assert read(tmp_path, "a.json", '{"title": "A"}\n\n\n').titles == ["A"]
+    assert read(tmp_path, "a.jsonl", '{"title": "A"}\n\n\n').errors == [None, "empty line", "empty line"]
+    assert read(tmp_path, "b.json", '[{"title": "A"}, ]\n\n').titles == ["A"]
 
 
 def test_nothing_is_no_record(tmp_path: Path) -> None:
@@ -521,6 +552,7 @@ def test_what_is_no_date_is_none_or_a_number(written: object) -> None:
         ),
     )
 )
+@example({"title": "A", "versions": True})
 def test_no_record_stops_a_run(record: dict[str, object]) -> None:
     found = Readings(io.BytesIO(json.dumps(record).encode() + b'\n{"title": "after"}'), "jsonl")
     assert found.titles[-1] == "after"

@@ -14,7 +14,7 @@ from invented import records
 from arxivcli.errors import FolderError, InputError, StorageError, UsageError
 from arxivcli.shards import Shards
 from arxivcli.splits import SPLITS
-from arxivcli.steps.preprocessing import Recipe, Report, preprocess, shelving, units
+from arxivcli.steps.preprocessing import Recipe, Report, names, preprocess, shelving, units
 from arxivcli.storage import owned
 
 
@@ -294,13 +294,25 @@ def test_a_few_bad_lines_are_counted_and_shown(tmp_path: Path) -> None:
     content.append('{"title": "cut off')
     (tmp_path / "a.jsonl").write_text("".join(content))
     report = make(tmp_path / "out", tmp_path / "a.jsonl", max_bad=0.02)
-    assert report.manifest.dropped == {"not JSON": 3}
+    assert report.manifest.dropped == {"not JSON": 3, "empty line": 1}
     assert [(bad.line, bad.reason) for bad in report.first_bad] == [
         (2, "not JSON"),
         (151, "not JSON"),
         (204, "not JSON"),
     ]
     assert (report.bad, balanced(report)) == (3, True)
+
+
+def test_empty_lines_are_counted_but_are_no_bad_records(tmp_path: Path) -> None:
+    text = lines(records(50)).replace("\n", "\n\n") + "\r\n" * 950
+    (tmp_path / "a.jsonl").write_text(text)
+    report = make(tmp_path / "out", tmp_path / "a.jsonl")
+    assert report.manifest.dropped == {"empty line": 1000}
+    assert (report.manifest.read, report.manifest.kept, report.bad) == (1050, 50, 0)
+    assert (balanced(report), report.first_bad) == (True, ())
+    (tmp_path / "a.jsonl").write_text(text + "{broken\n")
+    with pytest.raises(InputError, match="1 of 51 records are no papers"):
+        make(tmp_path / "bad", tmp_path / "a.jsonl", max_bad=0.002)
 
 
 def test_too_many_bad_lines_end_it_and_nothing_is_final(tmp_path: Path) -> None:
@@ -368,10 +380,9 @@ def test_other_choices_or_inputs_are_refused_until_restarted(tmp_path: Path) -> 
 
 def test_restart_removes_nothing_of_others(tmp_path: Path) -> None:
     mine = tmp_path / "out/train/notes.txt"
-    mine.parent.mkdir(parents=True)
-    mine.write_text("mine")
     source = write(tmp_path / "a.jsonl", records(30))
     make(tmp_path / "out", source)
+    mine.write_text("mine")
     make(tmp_path / "out", source, restart=True)
     assert mine.read_text() == "mine"
 
@@ -382,6 +393,39 @@ def test_shards_without_a_manifest_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "out/manifest.json").unlink()
     with pytest.raises(UsageError, match="holds shards without a manifest"):
         make(tmp_path / "out", source)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "train/cat.jpg", "test/00000.png", ".git/config"])
+def test_a_folder_of_other_people_is_refused(tmp_path: Path, name: str) -> None:
+    source = write(tmp_path / "a.jsonl", records(30))
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    for restart in (False, True):
+        with pytest.raises(
+            UsageError, match=f"out is no corpus and holds {name.split('/', maxsplit=1)[0]}; choose a new"
+        ):
+            make(tmp_path / "out", source, restart=restart)
+    assert everything(tmp_path / "out") == {name: b"mine"}
+    (tmp_path / "empty").mkdir()
+    make(tmp_path / "empty", source)
+
+
+def test_a_finished_corpus_reads_the_same_twice(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.jsonl", [*records(60), {"title": "No category"}, {"title": "B", "id": {}}, {}])
+    first, second = (make(tmp_path / "out", source, max_bad=1).figures() for _ in range(2))
+    assert second.pop("already")
+    assert not first.pop("already")
+    del first["first_bad"], second["first_bad"]
+    assert json.dumps(first) == json.dumps(second)
+    assert list(second["splits"]) == list(SPLITS)
+
+
+def test_no_labels_are_no_labels() -> None:
+    assert names(" cs.LG, cs.CV ", "--labels") == ("cs.LG", "cs.CV")
+    for written in ("", " , "):
+        with pytest.raises(UsageError, match="--labels names nothing; leave it out"):
+            names(written, "--labels")
 
 
 def test_a_folder_has_one_owner(tmp_path: Path) -> None:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from arxivcli import taxonomy, text
 from arxivcli.cli import console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
     from rich.console import RenderableType
 
     from arxivcli.sources.files import Reading
 
+MOMENT = 0.3
+"""Seconds that one paper waits for another before it becomes the first row of a table."""
+
 BAR = 24
-TITLE = 48
-"""Widths in columns of a full bar, and of the titles in a table of many papers."""
+TITLE, ID, SET, NARROW = 48, 10, 40, 8
+"""Widths in columns of a full bar; in a table of a title, an arXiv id, a set, and the least any text has."""
+
+NUMBERS = ("confidence",)
 
 
 @dataclass(frozen=True)
@@ -36,15 +42,37 @@ def shape(reading: Reading, predictions: pa.RecordBatch) -> Seen:
     return Seen(text.clean(reading.papers["title"]).to_pylist(), predictions)
 
 
-def show(pages: Iterator[Seen], coverage: float | None) -> None:
-    """Draw all pages: bars when there is one paper in all, else a table a page."""
+def show(pages: Iterator[Seen], coverage: float | None, ready: Callable[[], bool]) -> None:
+    """Draw all pages: bars when there is one paper in all, else one table, however many pages it has.
+
+    Whether a page is all is known when the next one (or the end) is `ready`; it is not waited for much longer.
+    """
     filled = (page for page in pages if page.titles)
-    few = [page for page, _ in zip(filled, range(2), strict=False)]
-    if len(few) == 1 and len(few[0].titles) == 1:
-        console.show(_card(few[0].titles[0], few[0].predictions.to_pylist()[0], coverage))
-        return
-    for page in chain(few, filled):
-        _show_many(page, coverage)
+    few = list(islice(filled, 1))
+    if few and _comes(ready):
+        few += islice(filled, 1)
+        if len(few) == 1:
+            return _show_all(few[0], coverage)
+    columns = _columns(coverage)
+    widths = _widths(few[0], columns) if few else []
+    for number, page in enumerate(chain(few, filled)):
+        console.show_table(columns, _rows(page, coverage), numbers=NUMBERS, widths=widths, header=number == 0)
+    return None
+
+
+def _show_all(page: Seen, coverage: float | None) -> None:
+    if len(page.titles) == 1:
+        console.show(_card(page.titles[0], page.predictions.to_pylist()[0], coverage))
+    else:
+        console.show_table(_columns(coverage), _rows(page, coverage), numbers=NUMBERS)
+
+
+def _comes(ready: Callable[[], bool]) -> bool:
+    """Whether something is ready within a moment."""
+    until = time.monotonic() + MOMENT
+    while not ready() and time.monotonic() < until:
+        time.sleep(MOMENT / 20)
+    return ready()
 
 
 def _card(title: str, answer: dict[str, Any], coverage: float | None) -> RenderableType:
@@ -66,9 +94,30 @@ def _card(title: str, answer: dict[str, Any], coverage: float | None) -> Rendera
     return Group(*head, grid, *foot)
 
 
-def _show_many(page: Seen, coverage: float | None) -> None:
-    columns = ["id", "title", "category", "name", "confidence", *(["set"] if coverage else [])]
-    rows = []
+def _columns(coverage: float | None) -> list[str]:
+    return ["id", "title", "category", "name", "confidence", *(["set"] if coverage else [])]
+
+
+def _widths(page: Seen, columns: list[str]) -> list[int]:
+    """Widths for a table whose later pages nobody has seen: as wide as cells get, texts narrower if room is short."""
+    names = taxonomy.labels("category")
+    longest = max(len(identifier or "") for identifier in page.predictions["id"].to_pylist())
+    widths = {
+        "id": min(max(longest, ID), TITLE),
+        "title": TITLE,
+        "category": max(map(len, names)),
+        "name": max(len(taxonomy.name(name)) for name in names),
+        "confidence": len("confidence"),
+        "set": SET,
+    }
+    texts = [column for column in ("title", "name", "set") if column in columns]
+    wanted = sum(widths[column] for column in texts)
+    fixed = sum(widths[column] for column in columns if column not in texts) + console.GAP * (len(columns) - 1)
+    room = min(wanted, max(console.width() - fixed, NARROW * len(texts)))
+    return [widths[column] * room // wanted if column in texts else widths[column] for column in columns]
+
+
+def _rows(page: Seen, coverage: float | None) -> Iterator[list[str | None]]:
     for title, answer in zip(page.titles, page.predictions.to_pylist(), strict=True):
         short = title if len(title) <= TITLE else title[: TITLE - 1] + "…"
         if answer["error"]:
@@ -76,8 +125,7 @@ def _show_many(page: Seen, coverage: float | None) -> None:
         else:
             label, score = answer["labels"][0], answer["scores"][0]
             cells = [label, taxonomy.name(label), _percent(score), " ".join(answer["set"] or [])]
-        rows.append([answer["id"], short, *cells][: len(columns)])
-    console.show_table(columns, rows, numbers={"confidence"})
+        yield [answer["id"], short, *cells][: len(_columns(coverage))]
 
 
 def _bar(score: float) -> str:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from arxivcli import parallel
 from arxivcli.cli import answer_table, console
 from arxivcli.errors import InputError
 from arxivcli.steps import classification, outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from arxivcli.cli.options import State
@@ -35,19 +36,21 @@ class Job:
     raw: bool
     workers: int
     state: State
+    several: bool = False
+    """Whether there are several sources, so that a line's number alone names no paper."""
 
-    def run(self, pieces: Iterable[Piece]) -> Tally:
+    def run(self, pieces: Iterable[Piece], ready: Callable[[], bool] = parallel.always) -> Tally:
         """Answer all papers where the answers belong; how many there were comes back."""
         found = iter(pieces)
         first = next(found, None)
         if first is None:
             raise InputError("there are no papers in the input", "give a file with titles, or pipe one in")
         form = outputs.chosen(self.format, self.output, sys.stdout.isatty(), first.format)
-        work = classification.Work(self.model, self.question, self.columns, self._shape(form))
-        with closing(classification.classify(work, chain([first], found), self.workers)) as answered:
+        work = classification.Work(self.model, self.question, self.columns, self._shape(form), self.several)
+        with closing(classification.classify(work, chain([first], found), self.workers, ready)) as answered:
             count = _Count(classification.Tally(), self._watches(form), self.state)
-            self._show(form, count.pages(answered))
-        return count.tally
+            self._show(form, count.pages(answered), ready)
+        return count.tally.settled
 
     def _watches(self, form: Format) -> bool:
         """Whether somebody who waits sees nothing of the answers."""
@@ -58,9 +61,9 @@ class Job:
             answer_table.shape if form == "table" else outputs.shape(form, self.question.coverage is not None, self.raw)
         )
 
-    def _show(self, form: Format, pages: Iterator[Any]) -> None:
+    def _show(self, form: Format, pages: Iterator[Any], ready: Callable[[], bool]) -> None:
         if form == "table":
-            return answer_table.show(pages, self.question.coverage)
+            return answer_table.show(pages, self.question.coverage, ready)
         with outputs.opened(self.output, sys.stdout.buffer) as out:
             return outputs.write(pages, form, out, self.raw)
 

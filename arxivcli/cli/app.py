@@ -132,7 +132,7 @@ def _program() -> TyperGroup:
 def _storage_error(error: OSError) -> StorageError:
     """What is wrong with where we print; any other fault of the system is a bug and is raised again."""
     if error.errno == errno.EBADF and console.stdout_is_closed():
-        return StorageError("the standard output is closed", "open it, or name a file with --output")
+        return console.closed_stdout()
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageError("cannot write: the disk is full", "free some space and run the same command again")
     raise error

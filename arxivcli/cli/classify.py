@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 
@@ -13,9 +14,7 @@ from arxivcli.cli.options import State, state
 from arxivcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from arxivcli.steps.classification import Piece, Tally
+    from arxivcli.steps.classification import Tally
 
 _WHAT = (
     "JSON, JSON lines, CSV, TSV, parquet, or titles line by line (.txt); also packed as .gz, .zst, .zip; - is stdin."
@@ -45,7 +44,9 @@ def classify(
     abstract: Annotated[str | None, typer.Option(help="The abstract of one paper, instead of a file.")] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", readable=False, help="Write to this file; it is whole or not there."),
+        typer.Option(
+            "--output", "-o", readable=False, help="Write to this file, folders made; it is whole or not there."
+        ),
     ] = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Exit with 0 although papers have no answer.")
@@ -60,21 +61,31 @@ def classify(
     from arxivcli.cli.answering import Job
     from arxivcli.models import shelf
     from arxivcli.sources.fields import Columns
-    from arxivcli.steps import classification
+    from arxivcli.steps import classification, outputs
 
+    if output is not None and outputs.descriptor(output) == 1:
+        output = None
+    if output is None:
+        console.require_stdout()
     typed = title is not None or abstract is not None
     _refuse_contradictions(files or [], typed, output, format)
     columns = Columns(title_column, abstract_column, id_column, texts_only=True)
     question = classification.Question(top, coverage)
-    job = Job(shelf.load(model), question, columns, format, output, raw, workers or parallel.cores(), state(context))
+    several = len(files or []) > 1
+    job = Job(
+        shelf.load(model), question, columns, format, output, raw, workers or parallel.cores(), state(context), several
+    )
     classification.check(job.model, question)
     if typed:
-        found: Iterable[Piece] = [classification.typed(title or "", abstract or "")]
+        tally = job.run([classification.typed(title or "", abstract or "")])
     elif not files and sys.stdin.isatty():
         return prompt.converse(lambda *paper: job.run([classification.typed(*paper)]), quiet=state(context).quiet)
     else:
-        found = classification.pieces(_opened(files or ["-"]), source_format, columns)
-    return _account(job.run(found), keep_going, state(context))
+        pieces = classification.Pieces(
+            _opened(files or ["-"]), source_format, columns, partial(console.note, state(context))
+        )
+        tally = job.run(pieces, pieces.ready)
+    return _account(tally, keep_going, state(context))
 
 
 def _refuse_contradictions(files: list[str], typed: bool, output: Path | None, format: str) -> None:  # noqa: A002
@@ -98,5 +109,5 @@ def _account(tally: Tally, keep_going: bool, state: State) -> None:
     """Say which papers have no answer. Raises InputError for them unless told to keep going."""
     if tally.failed and not keep_going:
         raise InputError(str(tally), "the answers say which; --keep-going exits with 0")
-    if tally.failed and not state.quiet:
-        console.write_line(f"note: {tally}")
+    if tally.failed:
+        console.note(state, str(tally))

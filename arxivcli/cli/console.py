@@ -8,8 +8,10 @@ import os
 import re
 import sys
 import time
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from arxivcli.errors import StorageError
 from arxivcli.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ DRAW_SECONDS = 0.1
 Field = str | int | float | bool | None
 Row = dict[str, Field]
 
+GAP = 3
+"""Columns between two cells of a table."""
+
+_ENDLESS = 10_000
 _SLOW = 10  # per second: below, a rate needs its decimals
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _standing: list[Bar] = []
@@ -45,9 +51,26 @@ def write_line(text: str) -> None:
     sys.stderr.flush()
 
 
+def note(state: State, text: str) -> None:
+    """One line to stderr that is no error; none with --quiet."""
+    if not state.quiet:
+        write_line(f"note: {text}")
+
+
 def stdout_is_closed() -> bool:
     """Whether nothing can be written to stdout, as after `>&-`."""
     return fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+
+
+def closed_stdout() -> StorageError:
+    """The error for a stdout that nobody can write to."""
+    return StorageError("the standard output is closed", "open it, or name a file with --output")
+
+
+def require_stdout() -> None:
+    """Raises StorageError before any work when nothing can be written to stdout."""
+    if stdout_is_closed():
+        raise closed_stdout()
 
 
 def sane_size() -> None:
@@ -72,11 +95,17 @@ def stderr_console() -> Console:
     return Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
 
 
+def width() -> int:
+    """Columns of the terminal; into a pipe or a file as many as anybody wants."""
+    console = stdout_console()
+    return console.width if console.is_terminal else _ENDLESS
+
+
 def show(renderable: RenderableType) -> None:
     """Print to stdout; into a pipe or a file as wide as it needs, so that `grep` finds whole lines."""
     console = stdout_console()
     if not console.is_terminal:
-        widest = console.measure(renderable, options=console.options.update(width=10_000)).maximum
+        widest = console.measure(renderable, options=console.options.update(width=_ENDLESS)).maximum
         console.width = max(console.width, widest)
     console.print(renderable)
 
@@ -87,19 +116,28 @@ def show_line(text: str) -> None:
 
 
 def show_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Collection[str] = (), title: str | None = None
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    numbers: Collection[str] = (),
+    title: str | None = None,
+    widths: Sequence[int | None] = (),
+    header: bool = True,
 ) -> None:
     """Print a table to stdout; the columns named in `numbers` are right-aligned. None is an empty cell.
 
-    Cells are shown as they are, control characters escaped; a rich Text keeps its style.
+    Cells are shown as they are, control characters escaped; a rich Text keeps its style. A table that comes in parts
+    has `widths` given beforehand, and its header only above the first part.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    table = Table(
+        box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, show_edge=False, show_header=header
+    )
+    for column, width in zip_longest(columns, widths):
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold", width=width)
     for row in rows:
         table.add_row(*(c if isinstance(c, Text) else Text(escaped(str(c if c is not None else ""))) for c in row))
     show(table)

@@ -66,7 +66,7 @@ def preprocess(
     """Make a corpus to learn from: clean, deduplicate, split. The same command continues an interrupted run."""
     from arxivcli.sources import folders
     from arxivcli.sources.files import Columns
-    from arxivcli.steps.preprocessing import Recipe, numbers
+    from arxivcli.steps.preprocessing import Recipe, names, numbers
     from arxivcli.steps.preprocessing import preprocess as step
 
     recipe = Recipe(
@@ -76,7 +76,7 @@ def preprocess(
         max_per_category=max_per_category,
         limit=limit,
         sample=sample,
-        labels=tuple(labels.replace(",", " ").split()) if labels else (),
+        labels=() if labels is None else names(labels, "--labels"),
         level=level,
         seed=seed,
         format=format,

@@ -13,11 +13,16 @@ _TITLE, _ABSTRACT, _MORE = "Title: ", "Abstract: ", "... "
 
 
 def converse(answer: Callable[[str, str], object], *, quiet: bool) -> None:
-    """Ask for papers and answer them until the end of input; an empty title and abstract are asked for again."""
+    """Ask for papers and answer them until the end of input.
+
+    A title of spaces is asked for again; a title that is left out altogether is a paper of an abstract alone.
+    """
     _edit_lines()
     if not quiet:
         _say(f"{WELCOME}\n")
     while (title := _ask(_TITLE)) is not None:
+        if title.isspace():
+            continue
         abstract = _paragraph()
         if title.strip() or abstract.strip():
             answer(title, abstract)
@@ -37,7 +42,8 @@ def _ask(question: str) -> str | None:
     """One line without its end; None at the end of input. The question goes to stderr when stdout is no terminal."""
     if not sys.stdout.isatty():
         _say(question)
-        return sys.stdin.readline().removesuffix("\n") or None
+        line = sys.stdin.readline()
+        return line.removesuffix("\n") if line else None
     try:
         return input(question)
     except EOFError:

@@ -40,10 +40,13 @@ class Block:
 
 
 def blocks(stream: Stream) -> Iterator[Block]:
-    """A stream of JSON lines in pieces of about 4 MiB. Of a line beyond LINE_CAP only so much is kept as shows that."""
+    """A stream of JSON lines in pieces of about 4 MiB, smaller ones where the sender pauses.
+
+    Of a line beyond LINE_CAP only so much is kept as shows that.
+    """
     stream.drop_bom()
     first, held, size = 1, bytearray(), _FIRST_CHUNK
-    while chunk := stream.read(size):
+    while chunk := _gathered(stream, size):
         size = _CHUNK
         cut = chunk.rfind(b"\n") + 1
         if cut:
@@ -55,3 +58,14 @@ def blocks(stream: Stream) -> Iterator[Block]:
             held += chunk
     if held:
         yield Block(bytes(held), first, stream.name)
+
+
+def _gathered(stream: Stream, size: int) -> bytes:
+    """The next `size` bytes, or what there is when the sender pauses; empty at the end."""
+    chunks: list[bytes] = []
+    while size > 0 and (chunk := stream.read(size)):
+        chunks.append(chunk)
+        size -= len(chunk)
+        if not stream.soon():
+            break
+    return b"".join(chunks)

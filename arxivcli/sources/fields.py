@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -151,6 +152,20 @@ def identifier(value: object) -> str:
     raise NotAPaperError("id is a number with a fraction" if isinstance(value, float) else "id is not text")
 
 
+_EXACT = 1 << 53
+
+
+def written_identifier(value: float, line: bytes, key: str) -> object:
+    """The id of a JSON object that was read as a float: large whole numbers as they are written, for their last digits
+    are lost in a float."""
+    if abs(value) < _EXACT or not value.is_integer():
+        return value
+    try:
+        return json.loads(line, parse_int=str, parse_float=str)[key]
+    except RecursionError:
+        raise NotAPaperError("id is too large a number") from None
+
+
 def _tidy_identifier(value: str) -> str:
     stripped = value.strip()
     bare = _PREFIX.sub("", stripped, count=1) if _PREFIX.match(stripped) else stripped
@@ -201,7 +216,7 @@ def _listed(value: object) -> str:
 def dates(record: dict[Any, Any], fields: Fields) -> tuple[int | None, int]:
     """Day of the first version (days since 1970, None unknown) and moment of the newest change (seconds, 0 unknown)."""
     versions = record.get(fields.versions)
-    if versions:
+    if isinstance(versions, list) and versions:
         first = last = moment(_version_date(versions, 0))
         if len(versions) > 1:
             last = moment(_version_date(versions, -1))
@@ -211,10 +226,9 @@ def dates(record: dict[Any, Any], fields: Fields) -> tuple[int | None, int]:
     return (None if first is None else first // _DAY), newest
 
 
-def _version_date(versions: object, which: int) -> object:
-    if isinstance(versions, list) and isinstance(version := versions[which], dict):
-        return version.get("created")
-    return None
+def _version_date(versions: list[Any], which: int) -> object:
+    version = versions[which]
+    return version.get("created") if isinstance(version, dict) else None
 
 
 def moment(value: object) -> int | None:

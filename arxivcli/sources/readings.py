@@ -13,6 +13,9 @@ from arxivcli.papers import PAPERS
 from arxivcli.sources import fields
 from arxivcli.sources.fields import Columns, Fields, NotAPaperError
 
+EMPTY_LINE = "empty line"
+"""Why an empty line is no paper: it keeps its place, so that answers line up with lines, but nobody did wrong."""
+
 _MANY_SHAPES = 1_000
 
 
@@ -23,7 +26,7 @@ class Reading:
     papers: pa.RecordBatch
     """PAPERS, n rows, texts as they came."""
     errors: pa.StringArray
-    """Null where fine, else a short stable reason (`not JSON`, `not UTF-8`, `no title`, `line too long`, ...)."""
+    """Null where fine, else a short stable reason (`not JSON`, `not UTF-8`, `no title`, EMPTY_LINE, ...)."""
     lines: pa.Int64Array
     """Line in the file counted from 1; the number of the record for JSON lists and parquet."""
     revised: pa.Int64Array
@@ -38,6 +41,8 @@ class Reading:
     """The n original rows of a CSV or TSV file; a row that is not UTF-8 has replacement characters."""
     delimiter: str | None = None
     """What stands between the cells of a CSV or TSV file."""
+    line_end: str = "\n"
+    """What ends the lines of a CSV or TSV file."""
 
 
 class PaperRows:
@@ -50,10 +55,12 @@ class PaperRows:
         columns: Columns,
         header: tuple[str, ...] | None = None,
         delimiter: str | None = None,
+        line_end: str = "\n",
         must_have_columns: bool = False,
     ) -> None:
         self._unchecked = must_have_columns
         self._delimiter = delimiter
+        self._line_end = line_end
         self._source = source
         self._format = format
         self._columns = columns
@@ -76,29 +83,27 @@ class PaperRows:
         return len(self._lines)
 
     def add_json(self, line: bytes | None, number: int) -> None:
-        """One JSON text (None when it was too long to keep); blank ones are no records."""
+        """One JSON text; None when it was too long to keep."""
         if line is None:
             return self.fail("line too long", number)
         try:
             record = orjson.loads(line)
         except orjson.JSONDecodeError:
-            if line.strip():
-                self.fail(_why_not_json(line), number)
-            return None
-        return self.add(record, number)
+            return self.fail(_why_not_json(line), number)
+        return self.add(record, number, line)
 
     def add_title(self, line: bytes | None, number: int) -> None:
-        """One line of text that is a title (None when it was too long to keep); blank ones are no records."""
+        """One line of text that is a title; None when it was too long to keep."""
         if line is None:
             return self.fail("line too long", number)
         try:
             title = line.decode()
         except UnicodeDecodeError:
             return self.fail("not UTF-8", number)
-        return self.add({"title": title}, number) if title.strip() else None
+        return self.add({"title": title}, number) if title.strip() else self.fail(EMPTY_LINE, number)
 
-    def add(self, record: Any, number: int) -> None:
-        """One record, whatever it is."""
+    def add(self, record: Any, number: int, line: bytes = b"") -> None:
+        """One record, whatever it is; the `line` is its JSON text if it has one."""
         if type(record) is not dict:
             return self.fail("not an object", number)
         shape = tuple(record)
@@ -112,7 +117,10 @@ class PaperRows:
                 abstract = fields.text(abstract, "abstract")
             if (not title or title.isspace()) and (not abstract or abstract.isspace()):
                 return self.fail("no title", number)
-            identifier = fields.identifier(record.get(names.id))
+            identifier = record.get(names.id)
+            if type(identifier) is float and line:
+                identifier = fields.written_identifier(identifier, line, names.id or "")
+            identifier = fields.identifier(identifier)
             categories = fields.categories(record.get(names.categories), record.get(names.primary))
         except NotAPaperError as error:
             return self.fail(str(error), number)
@@ -171,6 +179,7 @@ class PaperRows:
             header=self._header,
             rows=tuple(self._rows) if self._header is not None else None,
             delimiter=self._delimiter,
+            line_end=self._line_end,
         )
         self._start()
         return reading
@@ -181,4 +190,4 @@ def _why_not_json(line: bytes) -> str:
         line.decode()
     except UnicodeDecodeError:
         return "not UTF-8"
-    return "not JSON"
+    return "not JSON" if line.strip() else EMPTY_LINE

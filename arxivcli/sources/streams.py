@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import select
 import stat
 import sys
 import tempfile
+import time
 import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
@@ -16,7 +21,7 @@ import pyarrow as pa
 from arxivcli.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 STDIN = "<stdin>"
 
@@ -25,9 +30,13 @@ _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
+_MARKS = (_GZIP, _ZSTD, _ZIP, _BOM, *_UTF16)
 _DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 _MOST_EXPANSION = 100
 _EXPANSION_COUNTS_FROM = 256 << 20
+
+_GAP, _PATIENCE = 0.005, 0.05
+"""Seconds without a byte after which a sender has paused, and the longest that bytes are gathered before it has."""
 
 
 class Readable(Protocol):
@@ -43,23 +52,48 @@ class Stream:
     def __init__(self, name: str, file: Readable, packed: _Counted | None = None) -> None:
         self.name = name
         self._file = file
+        self._pipe = file if isinstance(file, _Pipe) else None
         self._packed = packed
         self._unpacked = 0
         self.searchable: IO[bytes] | None = None
         self.head = b""
-        self.head = self._first_bytes()
+        self.look(lambda head: not any(len(head) < len(mark) and mark.startswith(head) for mark in _MARKS))
 
-    def _first_bytes(self) -> bytes:
-        head = b""
-        while len(head) < _HEAD and (more := self.read(_HEAD - len(head))):
-            head += more
-        return head
+    def look(self, enough: Callable[[bytes], bool]) -> bytes:
+        """The first bytes, which stay: as many as are `enough`, or 64 KiB, or all there are."""
+        while len(self.head) < _HEAD and not enough(self.head) and (more := self._more(_HEAD - len(self.head))):
+            self.head += more
+        return self.head
 
     def read(self, size: int) -> bytes:
-        """At most `size` of the next bytes, empty at the end. Raises InputError for a damaged file."""
+        """At most `size` of the next bytes, empty at the end; of a pipe those that are there, at least one.
+
+        Raises InputError for a damaged file.
+        """
         if self.head:
             first, self.head = self.head[:size], self.head[size:]
             return first
+        return self._more(size)
+
+    def soon(self) -> bool:
+        """Whether more is here in a moment; always, unless it comes through a pipe whose sender has paused.
+
+        Now and then False although there is more, so that nobody gathers for long.
+        """
+        return bool(self.head) or self._pipe is None or self._pipe.soon()
+
+    def ready(self) -> bool:
+        """Whether the next line (or the end) is here in a moment; always, unless it comes through a pipe."""
+        if self._pipe is None:
+            return True
+        while not self._line_is_here() and self._pipe.has_more(_GAP):
+            self.head += self._more(_HEAD - len(self.head))
+        return self._line_is_here()
+
+    def _line_is_here(self) -> bool:
+        return b"\n" in self.head or len(self.head) >= _HEAD or self._pipe is None or self._pipe.ended
+
+    def _more(self, size: int) -> bytes:
         try:
             some = self._file.read(size)
         except _DAMAGE as error:
@@ -80,6 +114,37 @@ class Stream:
         """Raises InputError for UTF-16."""
         if self.head.startswith(_UTF16):
             raise InputError(f"{self.name} is UTF-16", "save it as UTF-8 (iconv -f UTF-16 -t UTF-8)")
+
+
+class _Pipe:
+    """Bytes that come when somebody sends them: a read waits for the first and takes what is there."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._file = file
+        self._number = file.fileno()
+        self._since: float | None = None
+        self.ended = False
+
+    def read(self, size: int) -> bytes:
+        if self.ended:  # a terminal would go on after its Ctrl-D
+            return b""
+        if not os.get_blocking(self._number):
+            select.select([self._number], [], [])
+        some = self._file.read1(min(size, _CHUNK))
+        self.ended = not some
+        return some
+
+    def has_more(self, seconds: float) -> bool:
+        """Whether a read would not wait, at the latest in so many seconds."""
+        return self.ended or bool(select.select([self._number], [], [], seconds)[0])
+
+    def soon(self) -> bool:
+        """Whether more came within _GAP; after _PATIENCE of that it is False for once."""
+        self._since = self._since or time.monotonic()
+        if time.monotonic() - self._since < _PATIENCE and self.has_more(_GAP):
+            return True
+        self._since = None
+        return False
 
 
 class _Counted:
@@ -119,7 +184,8 @@ def opened(source: Path | BinaryIO) -> Iterator[Stream]:
                 raise InputError(f"cannot read {name}: {error.strerror}", "check the path") from error
         else:
             file, name = cast("IO[bytes]", source), name_of(source)
-        yield _unpacked(Stream(name, file), file, stack)
+        piped = _Pipe(file) if isinstance(file, io.BufferedReader) and not file.seekable() else None
+        yield _unpacked(Stream(name, piped or file), file, stack)
 
 
 def name_of(source: Path | BinaryIO) -> str:
@@ -127,6 +193,15 @@ def name_of(source: Path | BinaryIO) -> str:
     if isinstance(source, Path):
         return str(source)
     return STDIN if source is getattr(sys.stdin, "buffer", None) else str(getattr(source, "name", STDIN))
+
+
+def require_readable(source: Path | BinaryIO) -> None:
+    """Raises InputError for a path that is missing, is no file or may not be read; nothing is read."""
+    if not isinstance(source, Path):
+        return
+    _refuse_odd_paths(source)
+    if not os.access(source, os.R_OK):
+        raise InputError(f"cannot read {source}: {os.strerror(errno.EACCES)}", "check the path")
 
 
 def _refuse_odd_paths(path: Path) -> None:

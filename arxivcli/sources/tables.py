@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from arxivcli.errors import InputError
 from arxivcli.sources import fields
 from arxivcli.sources.lines import line_blocks
-from arxivcli.sources.readings import PaperRows, Reading
+from arxivcli.sources.readings import EMPTY_LINE, PaperRows, Reading
 from arxivcli.sources.streams import Stream, spooled
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from arxivcli.sources.fields import Columns
 
 _CELL_CAP = 1 << 20
+_ROW_LINES = 1_000
+"""No row has more: behind a quote that nobody closed, the rest of the table would be one cell."""
+
 _TOO_LONG = "\udcff" * 8
 """Stands for a line that was too long to keep; text that is UTF-8 has no lone surrogates."""
 
@@ -57,16 +60,19 @@ def read_csv(stream: Stream, format: str, columns: Columns, batch_size: int) -> 
     """Readings of a table with a header. Raises InputError when no column can be a title or an abstract."""
     csv.field_size_limit(_CELL_CAP)
     lines = _Lines(stream)
-    first = next(lines, "")
+    first = lines.header()
+    if not first.strip():
+        raise InputError(f"{stream.name} is empty", "give a file with papers")
     _require_text(first, stream.name)
     delimiter, names = header_of(first.encode(), columns)
-    rows = csv.reader(lines, delimiter=delimiter)
     header = tuple(name.strip() for name in names)
     _require_text_column(header, columns, stream.name)
-    gathered = PaperRows(stream.name, format, columns, header, delimiter)
-    for row in _numbered(rows, lines):
-        _add_row(gathered, header, row)
-        if len(gathered) >= batch_size:
+    line_end = "\r\n" if first.endswith("\r\n") else "\n"
+    gathered = PaperRows(stream.name, format, columns, header, delimiter, line_end)
+    for row in _numbered(lines, delimiter, len(header)):
+        if row:
+            _add_row(gathered, header, row)
+        if len(gathered) >= batch_size or (len(gathered) and not row):
             yield gathered.take()
     if len(gathered):
         yield gathered.take()
@@ -80,11 +86,27 @@ def _require_text(first: str, name: str) -> None:
         raise InputError(f"{name}:1 ends its lines with carriage returns alone", "convert it (tr '\\r' '\\n')")
 
 
+class _PausedError(Exception):
+    """The next line is not here yet."""
+
+
+class _EndlessError(Exception):
+    """A row has more lines than any row should."""
+
+
 class _Lines:
-    """The lines of a stream as text; bytes that are not UTF-8 come as lone surrogates."""
+    """The lines of a stream as text, those of the current row to be had again; no UTF-8 comes as lone surrogates.
+
+    Raises _PausedError once when the sender pauses, and waits for the line when asked again.
+    """
 
     def __init__(self, stream: Stream) -> None:
-        self._lines = (line for block in line_blocks(stream.read) for line in block)
+        self._blocks = line_blocks(stream.read)
+        self._soon = stream.soon
+        self._block: Iterator[bytes | None] = iter(())
+        self._again: list[str] = []
+        self._row: list[str] = []
+        self._may_wait = True
         self.count = 0
         self.ended = False
 
@@ -92,13 +114,47 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        try:
-            line = next(self._lines)
-        except StopIteration:
-            self.ended = True
-            raise
+        line = self._again.pop() if self._again else self._fresh()
         self.count += 1
-        return _TOO_LONG if line is None else line.decode("utf-8", "surrogateescape") + "\n"
+        self._row.append(line)
+        if len(self._row) > _ROW_LINES:
+            raise _EndlessError
+        return line
+
+    def _fresh(self) -> str:
+        for line in self._block:
+            return _TOO_LONG if line is None else line.decode("utf-8", "surrogateescape") + "\n"
+        if not self._may_wait and not self._soon():
+            self._may_wait = True
+            raise _PausedError
+        self._may_wait = False
+        for block in self._blocks:
+            self._block = iter(block)
+            return self._fresh()
+        self.ended = True
+        raise StopIteration
+
+    def header(self) -> str:
+        """The first line that is not empty; empty when there is none."""
+        while not self.ended:
+            self.begin_row()
+            with suppress(_PausedError, StopIteration):
+                if (line := next(self)).strip():
+                    return line
+        return ""
+
+    def begin_row(self) -> int:
+        """The number of the next line, which begins a row."""
+        self._row.clear()
+        return self.count + 1
+
+    def begin_again(self, behind: int) -> list[str]:
+        """The first lines of the row, so many; those behind them will come again."""
+        again = self._row[behind:]
+        self._again += reversed(again)
+        self.count -= len(again)
+        self.ended = False
+        return self._row[:behind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,24 +164,44 @@ class _Row:
     failure: str | None = None
 
 
-def _numbered(rows: Iterator[list[str]], lines: _Lines) -> Iterator[_Row]:
-    """Rows with the number of their first line; blank lines are no rows."""
+def _numbered(lines: _Lines, delimiter: str, width: int) -> Iterator[_Row | None]:
+    """Rows with the number of their first line; None where the sender pauses.
+
+    An empty line is a row of a single column, and no row of several. A quote that is never closed spoils its own line
+    alone.
+    """
+    rows = csv.reader(lines, delimiter=delimiter)
     while True:
-        number = lines.count + 1
+        number = lines.begin_row()
         try:
             cells = next(rows)
         except StopIteration:
             return
-        except csv.Error:
-            yield _Row((), number, "cell too long (a quote that is never closed?)")
-            continue
-        if lines.ended:  # the reader asked for more lines to finish this row
-            yield _Row(tuple(_readable(cell) for cell in cells), number, "a quote is never closed")
-        elif _TOO_LONG in cells:
-            yield _Row((), number, "line too long")
-        elif cells:
-            readable = tuple(_readable(cell) for cell in cells)
-            yield _Row(readable, number, None if list(readable) == cells else "not UTF-8")
+        except _PausedError:
+            lines.begin_again(behind=0)
+            yield None
+        except (csv.Error, _EndlessError) as error:
+            yield _spoilt(lines, number, delimiter, error)
+        else:
+            if lines.ended:  # the reader asked for more lines to finish this row
+                yield _spoilt(lines, number, delimiter, None)
+            elif _TOO_LONG in cells:
+                yield _Row((), number, "line too long")
+            elif cells:
+                readable = tuple(_readable(cell) for cell in cells)
+                yield _Row(readable, number, None if list(readable) == cells else "not UTF-8")
+            elif width == 1:
+                yield _Row(("",), number, EMPTY_LINE)
+
+
+def _spoilt(lines: _Lines, number: int, delimiter: str, error: Exception | None) -> _Row:
+    """The row for a line no reader understands. Behind it all is read again, unless it is known where the row ends."""
+    if isinstance(error, csv.Error) and "field limit" not in str(error):
+        return _Row((), number, "a carriage return inside a row")
+    several = lines.count > number
+    [line] = lines.begin_again(behind=1)
+    cells = tuple(_cells(line.encode("utf-8", "surrogateescape"), delimiter))
+    return _Row(cells, number, "a quote is never closed" if several or error is None else "cell too long")
 
 
 def _readable(cell: str) -> str:

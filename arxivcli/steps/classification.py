@@ -15,14 +15,16 @@ from arxivcli.errors import InputError
 from arxivcli.papers import PREDICTIONS, one_paper
 from arxivcli.sources import files
 from arxivcli.sources.blocks import Block, blocks
+from arxivcli.sources.readings import EMPTY_LINE
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from arxivcli.models.shelf import Model
+    from arxivcli.sources.streams import Stream
 
 BATCH = 4096
 """Papers scored at once: what a batch costs however small it is no longer counts, and memory stays small."""
@@ -41,10 +43,26 @@ class Question:
 
 @dataclass(frozen=True)
 class Tally:
-    """How many papers were read, and for each reason how many have no answer and where the first of them stands."""
+    """How many papers were read, and for each reason how many have no answer and where the first of them stands.
+
+    The empty lines a file ends with have their answers like all others, but no paper is missing there: see `settled`.
+    """
 
     read: int = 0
     failures: dict[str, tuple[int, str]] = field(default_factory=dict)
+    ending: int = 0
+    """How many empty lines come last."""
+    source: str = ""
+    """Where the last of them all were read."""
+
+    @property
+    def settled(self) -> Tally:
+        """Without the empty lines at the end."""
+        failures = dict(self.failures)
+        count, where = failures.pop(EMPTY_LINE, (0, ""))
+        if count > self.ending:
+            failures[EMPTY_LINE] = (count - self.ending, where)
+        return Tally(self.read - self.ending, failures)
 
     @property
     def failed(self) -> int:
@@ -52,11 +70,14 @@ class Tally:
         return sum(count for count, _ in self.failures.values())
 
     def __add__(self, later: Tally) -> Tally:
+        if self.ending and later.source != self.source:
+            return self.settled + later
         failures = dict(self.failures)
         for reason, (count, where) in later.failures.items():
             before, first = failures.get(reason, (0, where))
             failures[reason] = (before + count, first)
-        return Tally(self.read + later.read, failures)
+        ending = later.ending + (self.ending if later.ending == later.read else 0)
+        return Tally(self.read + later.read, failures, ending, later.source)
 
     def __str__(self) -> str:
         reasons = (f"{reason} ({count:,}, first at {where})" for reason, (count, where) in self.failures.items())
@@ -137,19 +158,39 @@ def check(model: Model, question: Question) -> None:
     answer(model, one_paper("A title"), question)
 
 
-def pieces(
-    sources: Sequence[Path | BinaryIO],
-    format: str | None,  # noqa: A002
-    columns: files.Columns,
-) -> Iterator[Piece]:
-    """All that the sources hold, in order. Raises InputError where one cannot be read or is no known format."""
-    for source in sources:
-        with files.opened(source) as stream:
-            found = format or files.detect(stream, columns)
-            if found == "jsonl":
-                yield from blocks(stream)
-            else:
-                yield from files.read_stream(stream, found, columns, BATCH)
+class Pieces:
+    """All that the sources hold, in order. Raises InputError where one cannot be read or is no known format.
+
+    Lines of plain words are titles; `note` hears of it.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Path | BinaryIO],
+        format: str | None,  # noqa: A002
+        columns: files.Columns,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._sources = sources
+        self._note = note
+        self._format = format
+        self._columns = columns
+        self._stream: Stream | None = None
+        for source in sources:
+            files.require_readable(source)
+
+    def __iter__(self) -> Iterator[Piece]:
+        for source in self._sources:
+            with files.opened(source) as self._stream:
+                found = self._format or files.detect(self._stream, self._columns, self._note)
+                if found == "jsonl":
+                    yield from blocks(self._stream)
+                else:
+                    yield from files.read_stream(self._stream, found, self._columns, BATCH)
+
+    def ready(self) -> bool:
+        """Whether the next piece is here already; False only when it comes through a pipe whose sender has paused."""
+        return self._stream is None or self._stream.ready()
 
 
 def typed(title: str, abstract: str) -> files.Reading:
@@ -172,47 +213,61 @@ class Work(Generic[Form]):
     question: Question
     columns: files.Columns
     shape: Shape[Form]
+    several: bool = False
+    """Whether there are several sources: papers without an id are named by source and line then."""
 
     def __call__(self, piece: Piece) -> Answered[Form]:
         """Read what is still to be read, score, and form."""
         readings = piece.readings(self.columns, BATCH) if isinstance(piece, Block) else [piece]
         forms, tally = [], Tally()
         for reading in readings:
-            papers = _numbered(reading)
+            papers = _numbered(reading, self.several)
             predictions = answer(self.model, papers, self.question, reading.errors)
             forms.append(self.shape(replace(reading, papers=papers), predictions))
             tally += _tally(reading, predictions["error"])
         return Answered(forms, tally)
 
 
-def _numbered(reading: files.Reading) -> pa.RecordBatch:
-    """The papers, those without an id named by their line."""
+def _numbered(reading: files.Reading, several: bool) -> pa.RecordBatch:
+    """The papers, those without an id named by their line, with its source where there are several."""
     identifiers = reading.papers["id"]
-    named = pc.if_else(pc.equal(identifiers, ""), reading.lines.cast(pa.string()), identifiers)
+    lines = reading.lines.cast(pa.string())
+    if several:
+        lines = pc.binary_join_element_wise(reading.source, lines, ":")
+    named = pc.if_else(pc.equal(identifiers, ""), lines, identifiers)
     return reading.papers.set_column(0, "id", named)
 
 
 def _tally(reading: files.Reading, errors: pa.StringArray) -> Tally:
     if errors.null_count == len(errors):
-        return Tally(len(errors))
+        return Tally(len(errors), source=reading.source)
     failed = errors.is_valid()
     failures: dict[str, tuple[int, str]] = {}
     for reason, line in zip(errors.filter(failed).to_pylist(), reading.lines.filter(failed).to_pylist(), strict=True):
         count, where = failures.get(reason, (0, reading.source if line is None else f"{reading.source}:{line}"))
         failures[reason] = (count + 1, where)
-    return Tally(len(errors), failures)
+    written = np.flatnonzero(pc.not_equal(errors, EMPTY_LINE).fill_null(True))
+    ending = len(errors) - 1 - int(written[-1]) if len(written) else len(errors)
+    return Tally(len(errors), failures, ending, reading.source)
 
 
-def classify(work: Work[Form], found: Iterable[Piece], workers: int) -> Generator[Answered[Form]]:
+def classify(
+    work: Work[Form], found: Iterable[Piece], workers: int, ready: Callable[[], bool]
+) -> Generator[Answered[Form]]:
     """Answers to all pieces, in order, by so many processes; a slow reader of them holds the reading back.
+
+    While the next piece is not `ready`, all answers that can be given are given.
+
+    Every line of a list of papers has its answer: line n of the answers is for line n, and an empty one has an error.
+    Empty lines that a file ends with have theirs too, but are no papers without an answer.
 
     Raises:
         InputError: there was no paper in any of them.
     """
     tally = Tally()
-    with closing(parallel.in_order(work, found, workers)) as answers:
+    with closing(parallel.in_order(work, found, workers, ready)) as answers:
         for answered in answers:
             tally += answered.tally
             yield answered
-    if tally.read == 0:
+    if tally.settled.read == 0:
         raise InputError("no papers in the input", "give a file with titles, or pipe one in")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from arxivcli import answers, storage
@@ -12,7 +15,6 @@ from arxivcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import pyarrow as pa
 
@@ -26,8 +28,9 @@ _SUFFIXES: dict[str, Format] = {
     ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv",
 }  # fmt: skip
 _NOT_WRITTEN = {".gz", ".zst", ".zip", ".parquet"}
-_STANDARD = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
-"""Names of the standard output; a file of such a name is never made."""
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+_STREAMS = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
+_MOST_LINKS = 40
 
 _UNTITLED = ("id", "title")
 """Columns of a table made from what was none."""
@@ -35,11 +38,12 @@ _UNTITLED = ("id", "title")
 
 @dataclass(frozen=True)
 class Page:
-    """The answers to one reading as bytes, and for tables the header they stand under and what parts their cells."""
+    """The answers to one reading as bytes; for tables their header, what parts the cells and what ends the lines."""
 
     content: bytes
     header: tuple[str, ...] = ()
     delimiter: str = ""
+    line_end: str = "\n"
     source: str = ""
 
 
@@ -85,10 +89,10 @@ class CellPages:
     def __call__(self, reading: Reading, predictions: pa.RecordBatch) -> Page:
         """The rows; the header is for `write`, which knows when it is due."""
         added = answers.cells(predictions, self.coverage)
-        between = _DELIMITERS[self.format]
+        between, line_end = _DELIMITERS[self.format], "\n"
         if reading.header is not None and reading.rows is not None:
             if reading.format == self.format and reading.delimiter:
-                between = reading.delimiter
+                between, line_end = reading.delimiter, reading.line_end
             known, rows = reading.header, [_fitted(row, len(reading.header), between) for row in reading.rows]
         else:
             known = _UNTITLED
@@ -96,7 +100,8 @@ class CellPages:
             rows = list(zip(predictions["id"].fill_null("").to_pylist(), titles, strict=True))
         lines = (row + cells for row, cells in zip(rows, added, strict=True))
         header = known + answers.names_beside(known, self.coverage)
-        return Page(answers.table(lines, between, raw=self.raw), header, between, reading.source)
+        content = answers.table(lines, between, raw=self.raw, line_end=line_end)
+        return Page(content, header, between, line_end, reading.source)
 
 
 def _fitted(row: tuple[str, ...], width: int, between: str) -> tuple[str, ...]:
@@ -125,7 +130,7 @@ def _tabled(pages: Iterator[Page], raw: bool) -> Iterator[bytes]:
     for page in pages:
         if first is None:
             first = page
-            yield answers.table([page.header], page.delimiter, raw=raw) + page.content
+            yield answers.table([page.header], page.delimiter, raw=raw, line_end=page.line_end) + page.content
         elif (page.header, page.delimiter) == (first.header, first.delimiter):
             yield page.content
         else:
@@ -135,24 +140,42 @@ def _tabled(pages: Iterator[Page], raw: bool) -> Iterator[bytes]:
 def _listed(parts: Iterator[bytes]) -> Iterator[bytes]:
     """Lines of JSON as one value; the newlines in them are those that end lines, as JSON escapes all others."""
     filled = filter(None, parts)
-    first = next(filled, b"")
-    second = next(filled, b"")
-    if first.count(b"\n") == 1 and not second:
-        yield first
-        return
+    few = list(islice(filled, 1))
+    if few and few[0].count(b"\n") == 1:
+        few += islice(filled, 1)
+        if len(few) == 1:
+            yield few[0]
+            return
     before = b"[\n"
-    for part in chain([first, second], filled):
+    for part in chain(few, filled):
         if part:
             yield before + part.removesuffix(b"\n").replace(b"\n", b",\n")
             before = b",\n"
     yield b"\n]\n"
 
 
+def descriptor(path: Path) -> int | None:
+    """The number of the open descriptor that a name (`-`, `/dev/fd/3`, a link to it) means, None for other names."""
+    for _ in range(_MOST_LINKS):
+        if str(path) in _STREAMS:
+            return _STREAMS[str(path)]
+        if found := _DESCRIPTOR.fullmatch(str(path)):
+            return int(found[1])
+        if not path.is_symlink():
+            break
+        path = Path(os.path.normpath(path.parent / path.readlink()))
+    return None
+
+
 @contextmanager
 def opened(path: Path | None, standard: BinaryIO) -> Iterator[BinaryIO]:
-    """Where the answers go: a file that is whole or absent, a device or pipe as it is, or the standard output."""
-    if path is None or str(path) in _STANDARD:
+    """Where the answers go: a file that is whole or absent, a device or pipe as it is, or what is open already."""
+    number = 1 if path is None else descriptor(path)
+    if path is None or number == 1:
         yield standard
+    elif number is not None:
+        with storage.storage_errors(path), os.fdopen(os.dup(number), "wb") as written_on:
+            yield written_on
     elif path.exists() and not path.is_file() and not path.is_dir():
         with storage.storage_errors(path), path.open("wb") as device:
             yield device

@@ -17,11 +17,12 @@ from arxivcli import shards, splits, storage
 from arxivcli.errors import InputError
 from arxivcli.progress import Progress, Silent
 from arxivcli.shards import Manifest
+from arxivcli.sources.readings import EMPTY_LINE
 from arxivcli.steps.preprocessing import crew, shelving, units, verdicts
 from arxivcli.steps.preprocessing.cleaning import Cleaning, Piece, load_keys
 from arxivcli.steps.preprocessing.inputs import Inputs
-from arxivcli.steps.preprocessing.recipe import Recipe, numbers
-from arxivcli.steps.preprocessing.staging import Staging
+from arxivcli.steps.preprocessing.recipe import Recipe, names, numbers
+from arxivcli.steps.preprocessing.staging import Staging, refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from arxivcli.shards import Shard, Split
 
-__all__ = ["BadRecord", "Recipe", "Report", "numbers", "preprocess"]
+__all__ = ["BadRecord", "Recipe", "Report", "names", "numbers", "preprocess"]
 
 MAX_BAD = 0.001
 _SHOWN = 5
@@ -96,12 +97,14 @@ def preprocess(
 
     Raises:
         InputError: A source is damaged, has too many records that are no papers, or no paper is left.
-        UsageError: The folder was begun with other choices.
+        UsageError: The folder was begun with other choices, or is somebody else's.
         FolderError: The folder was begun with other inputs, or an input changed meanwhile.
         StorageError: Disk full, no permission, or the folder belongs to another process.
     """
     progress = progress or Silent()
     inputs = Inputs(sources)
+    with storage.storage_errors(folder):
+        refuse_foreign(folder)
     with storage.owned(folder):
         staging = Staging(folder)
         if restart:
@@ -156,7 +159,7 @@ def _cleaned(
 
 def _checked(pieces: list[tuple[int, Piece]], inputs: Inputs, max_bad: float) -> tuple[BadRecord, ...]:
     """The first records that are no papers. Raises InputError when there are too many, or no record at all."""
-    read = sum(piece.read for _, piece in pieces)
+    read = sum(piece.read - piece.dropped.get(EMPTY_LINE, 0) for _, piece in pieces)
     bad = sum(piece.bad for _, piece in pieces)
     shown: list[BadRecord] = []
     lines: Counter[int] = Counter()
@@ -233,7 +236,7 @@ def _manifest(
         sources=inputs.entries(),
         read=sum(piece.read for _, piece in pieces),
         kept=int(tallies.sum()),
-        dropped=dict(dropped),
+        dropped=dict(sorted(dropped.items())),
         splits={split: _split(split, recipe, tallies[index], made) for index, split in enumerate(splits.SPLITS)},
     )
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from arxivcli import rules, shards, splits, storage, taxonomy, text
 from arxivcli.papers import PAPERS
 from arxivcli.shards import Shard
+from arxivcli.sources.readings import EMPTY_LINE
 from arxivcli.steps.preprocessing.units import Read, Readings, Unit
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Piece:
     kept: int
     dropped: dict[str, int]
     bad: int
-    """How many of the dropped were no papers at all."""
+    """How many of the dropped were no papers at all; empty lines are dropped, but nobody meant them as papers."""
     first_bad: tuple[tuple[int, str], ...]
     """Line (in the unit for `lines` units, else in the file) and reason of the first of them."""
     lines: int
@@ -139,7 +140,9 @@ class _Counted:
         self.read += len(reading.errors)
         if reading.errors.null_count == len(reading.errors):
             return
-        failed = reading.errors.is_valid()
+        empty = pc.equal(reading.errors, EMPTY_LINE)
+        self.add_dropped(EMPTY_LINE, pc.sum(empty).as_py() or 0)
+        failed = pc.invert(empty).fill_null(False)
         reasons = reading.errors.filter(failed).to_pylist()
         self.bad += len(reasons)
         self.dropped.update(reasons)

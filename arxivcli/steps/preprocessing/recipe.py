@@ -70,6 +70,14 @@ def numbers(written: str, option: str) -> tuple[float, ...]:
         raise UsageError(f"{option} {written}: not numbers with commas between") from error
 
 
+def names(written: str, option: str) -> tuple[str, ...]:
+    """`cs.LG,cs.CV` as names. Raises UsageError when there are none."""
+    found = tuple(written.replace(",", " ").split())
+    if not found:
+        raise UsageError(f"{option} names nothing", f"leave it out, or write {option} cs.LG,cs.CV")
+    return found
+
+
 def _check_split(recipe: Recipe) -> None:
     if recipe.split == "time" and recipe.test_from is None:
         raise UsageError(

@@ -20,7 +20,21 @@ if TYPE_CHECKING:
     from arxivcli.steps.preprocessing.recipe import Recipe
 
 _START_OVER = "run the same command as before, choose another folder, or start over with --restart"
+_STAGING = ".staging"
 _OUR_FILE = re.compile(r"\d{5}\.parquet(\.partial)?")
+
+
+def refuse_foreign(corpus: Path) -> None:
+    """Raises UsageError for a folder of somebody else's files: no corpus is made among them."""
+    if not corpus.is_dir() or (corpus / MANIFEST).is_file() or (corpus / _STAGING).is_dir():
+        return
+    ours = [path for split in splits.SPLITS for path in (corpus / split).glob("*") if _OUR_FILE.fullmatch(path.name)]
+    begun = {corpus / storage.LOCK, *ours, *(path.parent for path in ours)}
+    strangers = sorted(path for path in corpus.iterdir() if path not in begun)
+    if strangers:
+        raise UsageError(
+            f"{corpus} is no corpus and holds {strangers[0].name}", "choose a new or an empty folder with --output"
+        )
 
 
 class Staging:
@@ -28,7 +42,7 @@ class Staging:
 
     def __init__(self, corpus: Path) -> None:
         self.corpus = corpus
-        self.folder = corpus / ".staging"
+        self.folder = corpus / _STAGING
         self._plan = self.folder / "plan.json"
 
     def restart(self) -> None:
