@@ -61,39 +61,28 @@ class Bags:
 
 def tokenise(texts: pa.StringArray) -> Tokens:
     """The words of n texts; what stands before a text's first newline is its title."""
-    _, offset_buffer, value_buffer = texts.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    if len(texts) == 0 or offsets[0] == offsets[-1]:
+    if len(texts) == 0:
         return Tokens(pa.array([], pa.string()), np.empty(0, np.int32), np.empty(0, bool))
-    raw = np.frombuffer(value_buffer, np.uint8)[offsets[0] : offsets[-1]]
-    offsets = offsets - offsets[0]
+    # A space after each text, so that no word reaches from one into the next.
+    _, offset_buffer, value_buffer = pc.binary_join_element_wise(texts, "", " ").buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[: len(texts) + 1]
+    raw = np.frombuffer(value_buffer, np.uint8)[: offsets[-1]]
     folded = np.frombuffer(bytearray(raw).translate(_FOLD_TABLE), np.uint8)
     if raw.max() == _GENERAL_PUNCTUATION[0] or (raw == _GENERAL_PUNCTUATION[0]).any():
         found = np.flatnonzero((raw[:-2] == _GENERAL_PUNCTUATION[0]) & (raw[1:-1] == _GENERAL_PUNCTUATION[1]))
         folded[found[:, None] + np.arange(3)] = _SPACE
-    inside = folded != _SPACE
-    begins, ends = _edges(inside, offsets)
+    inside = np.zeros(len(raw) + 1, bool)
+    np.not_equal(folded, _SPACE, out=inside[1:])
+    begins, ends = np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2).T
     per_text = np.diff(np.searchsorted(begins, offsets))
-    text = np.repeat(np.arange(len(texts), dtype=np.int32), per_text)
     word_offsets = np.zeros(len(begins) + 1, np.int32)
     np.cumsum(ends - begins, out=word_offsets[1:])
-    letters = folded.tobytes().translate(None, bytes([_SPACE]))  # several times as quick as folded[inside]
-    words = pa.StringArray.from_buffers(len(begins), pa.py_buffer(word_offsets), pa.py_buffer(letters))
-    return Tokens(words, text, begins < _title_ends(raw, offsets)[text])
-
-
-def _edges(inside: NDArray[np.bool_], offsets: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where words begin and end: at a change, or where one text meets the next."""
-    begins = inside.copy()
-    begins[1:] &= ~inside[:-1]
-    seams = offsets[1:-1][offsets[1:-1] < len(inside)]
-    begins[seams] = inside[seams]
-    ends = np.zeros(len(inside) + 1, bool)
-    ends[1:] = inside
-    ends[1:-1] &= ~inside[1:]
-    before = seams[seams > 0]
-    ends[before] = inside[before - 1]
-    return np.flatnonzero(begins), np.flatnonzero(ends)
+    letters = np.compress(inside[1:], folded)  # twice as quick as folded[inside[1:]] or bytes.translate
+    return Tokens(
+        words=pa.StringArray.from_buffers(len(begins), pa.py_buffer(word_offsets), pa.py_buffer(letters)),
+        text=np.repeat(np.arange(len(texts), dtype=np.int32), per_text),
+        in_title=begins < np.repeat(_title_ends(raw, offsets), per_text),
+    )
 
 
 def _title_ends(raw: NDArray[np.uint8], offsets: NDArray[np.int32]) -> NDArray[np.int64]:
