@@ -121,8 +121,7 @@ class Vocabulary:
             yield self._bags(some, known[start:end], count)
 
     def _bags(self, tokens: Tokens, known: NDArray[np.int32], texts: int) -> Bags:
-        pairs = self._find(pair_keys(tokens, known, len(self.words)))
-        features = np.stack([known, np.where(pairs < 0, pairs, pairs + np.int32(len(self.words)))], axis=1).ravel()
+        features = np.stack([known, self._find(pair_keys(tokens, known, len(self.words)))], axis=1).ravel()
         is_known = np.flatnonzero(features >= 0)
         features, token = features.take(is_known), is_known >> 1
         text = tokens.text.take(token)
@@ -138,17 +137,17 @@ class Vocabulary:
         return ids
 
     def _find(self, keys: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Number of each pair in the vocabulary, -1 for unknown ones."""
+        """Feature number of each pair, -1 for unknown ones."""
         if len(self.pairs) == 0:
             return np.full(len(keys), -1, np.int32)
-        if len(keys) < _FEW_LOOKUPS or not _HashTable.holds(self.pairs):
-            at = np.minimum(np.searchsorted(self.pairs, keys), len(self.pairs) - 1).astype(np.int32)
-            return np.where(self.pairs[at] == keys, at, np.int32(-1))
+        if len(keys) < _FEW_LOOKUPS or not _HashTable.holds(self.pairs, len(self)):
+            at = np.minimum(np.searchsorted(self.pairs, keys), len(self.pairs) - 1)
+            return np.where(self.pairs[at] == keys, at + len(self.words), -1).astype(np.int32)
         return self._table.find(keys)
 
     @cached_property
     def _table(self) -> _HashTable:
-        return _HashTable(self.pairs)
+        return _HashTable(self.pairs, np.arange(len(self.words), len(self)))
 
 
 def pair_keys(tokens: Tokens, known: NDArray[np.int32], words: int) -> NDArray[np.int64]:
@@ -192,19 +191,19 @@ def _one_of_the_same(keys: NDArray[np.int64], multiplier: int = _GOLDEN) -> NDAr
 
 
 class _HashTable:
-    """Distinct int64 keys, none negative -> their positions: open addressing, linear probing, all of it vectorised.
+    """Distinct keys -> their numbers, none of them negative: open addressing, linear probing, all of it vectorised.
 
-    An entry is the key with its position below it, so that a look costs one visit to memory.
+    An entry is the key with its number below it, so that a look costs one visit to memory.
     """
 
     _FREE = np.iinfo(np.int64).min
     _ROOM = 63
 
-    def __init__(self, keys: NDArray[np.int64]) -> None:
+    def __init__(self, keys: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
         self._bits = max(4, int(len(keys) * 4).bit_length())
-        self._below = len(keys).bit_length()
+        self._below = int(numbers[-1]).bit_length()
         self._entries = np.full((1 << self._bits) + len(keys), self._FREE)
-        waiting, slots = keys << self._below | np.arange(len(keys)), _slots(keys, self._bits)
+        waiting, slots = keys << self._below | numbers, _slots(keys, self._bits)
         while len(waiting):
             free = self._entries[slots] == self._FREE
             self._entries[slots[free]] = waiting[free]
@@ -212,12 +211,12 @@ class _HashTable:
             waiting, slots = waiting[left], slots[left] + 1
 
     @classmethod
-    def holds(cls, keys: NDArray[np.int64]) -> bool:
-        """Whether an entry has room for the largest of these ascending keys."""
-        return len(keys) > 0 and int(keys[-1]).bit_length() + len(keys).bit_length() <= cls._ROOM
+    def holds(cls, keys: NDArray[np.int64], numbers: int) -> bool:
+        """Whether an entry has room for the largest of these ascending keys and a number below `numbers`."""
+        return int(keys[-1]).bit_length() + numbers.bit_length() <= cls._ROOM
 
     def find(self, keys: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Position of each key, -1 where it is unknown."""
+        """Number of each key, -1 where it is unknown."""
         slots = _slots(keys, self._bits)
         entries = self._entries.take(slots)
         going = np.flatnonzero((entries >> self._below != keys) & (entries != self._FREE))

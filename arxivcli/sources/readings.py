@@ -113,14 +113,17 @@ class PaperRows:
             if (not title or title.isspace()) and (not abstract or abstract.isspace()):
                 return self.fail("no title", number)
             identifier = fields.identifier(record.get(names.id))
-            categories = fields.categories(record.get(names.categories), record.get(names.primary))
+            # Without a name there is nothing to look at, which takes as long as the rest together.
+            categories, created, revised = "", None, 0
+            if not self._columns.texts_only:
+                categories = fields.categories(record.get(names.categories), record.get(names.primary))
+                created, revised = fields.dates(record, names)
         except NotAPaperError as error:
             return self.fail(str(error), number)
         self._titles.append(title)
         self._abstracts.append(abstract)
         self._identifiers.append(identifier)
         self._categories.append(categories)
-        created, revised = fields.dates(record, names)
         self._created.append(created)
         self._revised.append(revised)
         self._errors.append(None)
