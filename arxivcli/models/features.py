@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,11 +115,12 @@ class Vocabulary:
         """The bags of the texts in order, of _PART texts at once."""
         tokens = tokenise(texts)
         known = self.word_ids(tokens.words)
-        for first in range(0, len(texts), _PART):
-            count = min(_PART, len(texts) - first)
-            start, end = np.searchsorted(tokens.text, [first, first + count])
-            some = Tokens(tokens.words, tokens.text[start:end] - np.int32(first), tokens.in_title[start:end])
-            yield self._bags(some, known[start:end], count)
+        firsts = np.arange(0, len(texts), _PART, dtype=np.int32)
+        starts = [*np.searchsorted(tokens.text, firsts).tolist(), len(known)]
+        for first, (start, end) in zip(firsts, pairwise(starts), strict=True):
+            words = tokens.words.slice(start, end - start)
+            some = Tokens(words, tokens.text[start:end] - first, tokens.in_title[start:end])
+            yield self._bags(some, known[start:end], min(_PART, len(texts) - int(first)))
 
     def _bags(self, tokens: Tokens, known: NDArray[np.int32], texts: int) -> Bags:
         features = np.stack([known, self._find(pair_keys(tokens, known, len(self.words)))], axis=1).ravel()
@@ -129,7 +131,7 @@ class Vocabulary:
         times = np.bincount(same, (1 + tokens.in_title).take(token), len(same))
         at = np.flatnonzero(same == np.arange(len(same)))
         counts = np.minimum(times.take(at), _MOST_COUNTED).astype(np.uint8)
-        return Bags(features.take(at), counts, np.searchsorted(text.take(at), np.arange(texts + 1)))
+        return Bags(features.take(at), counts, np.searchsorted(text.take(at), np.arange(texts + 1, dtype=np.int32)))
 
     def word_ids(self, words: pa.StringArray) -> NDArray[np.int32]:
         """Number of each word in the vocabulary, -1 for unknown ones."""
