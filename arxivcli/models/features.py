@@ -178,7 +178,7 @@ def _slots(keys: NDArray[np.int64], bits: int, multiplier: int = _GOLDEN) -> NDA
 def _one_of_the_same(keys: NDArray[np.int64], multiplier: int = _GOLDEN) -> NDArray[np.int64]:
     """For each key the position of one that equals it, the same one for all that are equal.
 
-    `np.unique` would sort, which takes five times as long: here each key writes its position into its slot of a table,
+    `np.unique` would sort, which takes several times as long: here each key writes its position into its slot of a table,
     and those that then find the position of an unequal key there try again among themselves, with other slots.
     """
     bits = max(4, int(len(keys) * 2).bit_length())
