@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PLACES: Final = 4
 """Decimals of a confidence: a hundredth of a percent says more than any calibration can promise."""
+
+_STEPS: Final = 10**PLACES
 
 COLUMNS: Final = ("category", "confidence", "alternatives")
 """The cells every answer has; `set` follows when a coverage was asked for, `error` always comes last."""
@@ -138,12 +140,15 @@ def _entries(predictions: pa.RecordBatch) -> pa.StringArray:
 
 def _confidences(scores: pa.ListArray) -> pa.StringArray:
     """Scores with four decimals, as short as they are exact: `0.83`, `1.0`, `0.0`."""
-    values = scores.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
-    scale = 10**PLACES
-    whole, part = np.divmod(np.rint(values * scale).astype(np.int64), scale)
-    decimals = pc.utf8_rtrim(pc.utf8_lpad(pa.array(part).cast(pa.string()), PLACES, "0"), "0")
-    decimals = pc.if_else(pc.equal(decimals, ""), "0", decimals)
-    return pc.binary_join_element_wise(pa.array(whole).cast(pa.string()), decimals, ".")
+    steps = np.rint(scores.flatten().to_numpy(zero_copy_only=False).astype(np.float64) * _STEPS).astype(np.int64)
+    if len(steps) <= _STEPS:
+        return pa.array([str(step / _STEPS) for step in steps.tolist()], pa.string())
+    return _every_confidence().take(pa.array(steps))
+
+
+@cache
+def _every_confidence() -> pa.StringArray:
+    return pa.array([str(step / _STEPS) for step in range(_STEPS + 1)], pa.string())
 
 
 def _set(sets: pa.ListArray) -> pa.StringArray:

@@ -66,25 +66,25 @@ def calibrated(logits: NDArray[np.float32], fitted: Calibration) -> NDArray[np.f
     if probs.size == 0 or probs.shape[1] == 1 or (fitted.slope, fitted.intercept) == (1.0, 0.0):
         return probs
     rows, best = np.arange(len(probs)), probs.argmax(axis=1)
-    odds, rest = _best_log_odds(probs, best)
-    probs[rows, best] = 0
-    second = probs.max(axis=1).astype(np.float64)
+    odds, rest, others = _best_log_odds(probs, best)
+    second = others.max(axis=1).astype(np.float64)
     confidence = _sigmoid(fitted.intercept + fitted.slope * odds)
     confidence = np.maximum(confidence, second / (rest + second))
     confidence[rest <= _TINY] = 1  # nobody else is left to share with
-    shared: NDArray[np.float32] = (probs * ((1 - confidence) / rest)[:, None]).astype(np.float32)
+    shared: NDArray[np.float32] = (others * ((1 - confidence) / rest)[:, None]).astype(np.float32)
     shared[rows, best] = confidence
     return shared
 
 
 def _best_log_odds(
     probs: NDArray[np.float32], best: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Log-odds of the best label of each row, and the probability of all others, never quite zero."""
-    is_best = np.arange(probs.shape[1]) == best[:, None]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
+    """Log-odds of the best label of each row, the probability of all others, never quite zero, and `probs` of these."""
+    rows, others = np.arange(len(probs)), probs.copy()
+    others[rows, best] = 0
     # Summed without the best: 1 - p(best) would have lost all its digits where the model is sure.
-    rest = np.maximum(np.where(is_best, 0, probs).sum(axis=1, dtype=np.float64), _TINY)
-    return np.log(probs[is_best].astype(np.float64)) - np.log(rest), rest
+    rest = np.maximum(others.sum(axis=1, dtype=np.float64), _TINY)
+    return np.log(probs[rows, best].astype(np.float64)) - np.log(rest), rest, others
 
 
 def _sigmoid(odds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -134,7 +134,7 @@ def _fit_line(
     A small pull towards slope 1 and intercept 0 keeps both where they are when there is little to learn from.
     """
     best = probs.argmax(axis=1)
-    odds, _ = _best_log_odds(probs, best)
+    odds, _, _ = _best_log_odds(probs, best)
     inputs = np.stack([odds, np.ones_like(odds)], axis=1)
     right = (best == truth).astype(np.float64)
     start = np.array([1.0, 0.0])

@@ -93,7 +93,7 @@ def _squeezed(texts: pa.StringArray) -> pa.StringArray:
     raw = _bytes(texts)
     if ((raw >= ord("\t")) & (raw <= ord("\r"))).any():
         first = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
-        spaced = pa.py_buffer(raw.tobytes().translate(_SPACES))
+        spaced = pa.py_buffer(bytearray(raw).translate(_SPACES))  # twice as quick as of bytes
         texts = pa.StringArray.from_buffers(len(texts), pa.py_buffer(first - first[0]), spaced)
     texts = pc.ascii_trim(texts, " ")
     raw = _bytes(texts)

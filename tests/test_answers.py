@@ -53,6 +53,15 @@ def test_every_answer_is_one_line_of_json_that_says_the_same(some: list[dict[str
             assert entry["name"] == taxonomy.name(entry["category"])
 
 
+def test_the_confidences_of_many_are_written_as_those_of_few() -> None:
+    every = [step / 10_000 for step in range(10_001)]
+    some = batch([answered(str(row), every[row * 4 : row * 4 + 4]) for row in range(2501)])
+    few = b"".join(answers.json_lines(some.slice(start, 100)) for start in range(0, 2501, 100))
+    assert answers.json_lines(some) == few
+    read = [entry["confidence"] for line in few.splitlines() for entry in json.loads(line)["predictions"]]
+    assert read == every
+
+
 def test_the_shape_of_an_answer() -> None:
     fine = answered("2401.01234", [0.83, 1.0]) | {"set": ["cs.LG"]}
     first, second = answers.json_lines(batch([fine, failed(None, "no title")])).decode().splitlines()

@@ -13,11 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arxivcli.errors import FolderError
+from arxivcli.models import shelf
 from arxivcli.models.fast import FastClassifier, bag_weights, quantised, unpacked
-from arxivcli.models.features import Vocabulary, tokenise
+from arxivcli.models.features import Vocabulary, _one_of_the_same, tokenise
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from arxivcli.models.base import Classifier
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 words = st.text("aAb9é-. \n$–", max_size=12)
@@ -78,6 +83,21 @@ def test_many_pairs_are_found_as_few_are(known: set[int], others: list[int]) -> 
     np.testing.assert_array_equal(vocabulary._table.find(asked), expected)
 
 
+def test_keys_too_large_for_the_table_are_found_all_the_same() -> None:
+    pairs = np.arange(2**62, 2**62 + 5000)
+    vocabulary = Vocabulary(pa.array([], pa.string()), pairs)
+    np.testing.assert_array_equal(vocabulary._find(np.append(pairs, [-1, 7, 2**62 - 1])), [*range(5000), -1, -1, -1])
+    assert "_table" not in vars(vocabulary)
+
+
+@given(st.lists(st.integers(0, 40), max_size=300), st.integers(1, 10**10))
+def test_equal_keys_share_one_of_their_positions(small: list[int], apart: int) -> None:
+    keys = np.array(small, np.int64) * apart
+    same = _one_of_the_same(keys)
+    np.testing.assert_array_equal(keys[same], keys)
+    assert len(np.unique(same)) == len(np.unique(keys))
+
+
 def small_model(bits: int = 8) -> FastClassifier:
     chance = np.random.default_rng(0)
     names = pa.array([*"abcdefghij", "naïve"])
@@ -99,6 +119,27 @@ def test_a_text_scores_the_same_alone_and_in_company(bits: int) -> None:
         np.testing.assert_array_equal(model.scores(pa.array([text]))[0], together[row])
     many = model.scores(pa.array(TEXTS * 700))
     np.testing.assert_array_equal(many, np.tile(together, (700, 1)))
+
+
+@pytest.fixture(scope="module")
+def builtin_scores() -> tuple[Classifier, pa.StringArray, NDArray[np.float32]]:
+    """The built-in model, 4,096 texts of its words in all lengths, and their scores."""
+    model = shelf.load("builtin").classifier
+    assert isinstance(model, FastClassifier)
+    chance = np.random.default_rng(0)
+    names = np.array(model.vocabulary.words.slice(0, 5000).to_pylist())
+    fields = [" ".join(chance.choice(names, chance.integers(0, 150))) for _ in range(2 * 4096)]
+    texts = pa.array(["\n".join(paper) for paper in zip(fields[::2], fields[1::2], strict=True)])
+    return model, texts, model.scores(texts)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 300])
+@given(first=st.integers(0, 4095))
+def test_a_paper_scores_the_same_in_batches_of_any_size(
+    builtin_scores: tuple[Classifier, pa.StringArray, NDArray[np.float32]], size: int, first: int
+) -> None:
+    model, texts, whole = builtin_scores
+    np.testing.assert_array_equal(model.scores(texts.slice(first, size)), whole[first : first + size])
 
 
 @pytest.mark.parametrize("bits", [4, 8])

@@ -27,6 +27,13 @@ def invented(seed: int, papers: int = 200) -> tuple[np.ndarray, np.ndarray, np.n
     return logits, truth, chance.uniform(0.1, 5, papers)
 
 
+@given(seeds, st.integers(1, 80), st.integers(0, 5))
+def test_the_largest_come_first_and_of_equals_the_first(seed: int, count: int, papers: int) -> None:
+    few = np.random.default_rng(seed).integers(0, 9, (papers, 70)).astype(np.float32) / 9
+    expected = [sorted(range(70), key=lambda label: (-row[label], label))[:count] for row in few]
+    np.testing.assert_array_equal(metrics.top(few, count), np.reshape(expected, (papers, min(count, 70))))
+
+
 @given(seeds)
 def test_metrics_agree_with_scikit_learn(seed: int) -> None:
     logits, truth, weights = invented(seed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from numpy.typing import NDArray
 
 _SPACE = 32
@@ -31,6 +34,10 @@ _FOLD_TABLE = _FOLD.tobytes()
 _FEW_LOOKUPS = 4096
 """Below this many pairs a binary search is quicker than making the hash table."""
 _MOST_COUNTED = 255
+_PART = 256
+"""Texts whose features are looked up at once: so few that what is worked on stays in the processor's cache."""
+_GOLDEN = 0x9E3779B97F4A7C15
+"""2**64 over the golden ratio: the usual multiplier of multiplicative hashing."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Bags:
-    """Features of n texts in a row: text i has `features[offsets[i]:offsets[i + 1]]` (int32, ascending, none twice),
+    """Features of n texts in a row: text i has `features[offsets[i]:offsets[i + 1]]` (int32, none twice),
     each occurring `counts` times (uint8, saturated).
     """
 
@@ -55,39 +62,28 @@ class Bags:
 
 def tokenise(texts: pa.StringArray) -> Tokens:
     """The words of n texts; what stands before a text's first newline is its title."""
-    _, offset_buffer, value_buffer = texts.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    if len(texts) == 0 or offsets[0] == offsets[-1]:
+    if len(texts) == 0:
         return Tokens(pa.array([], pa.string()), np.empty(0, np.int32), np.empty(0, bool))
-    raw = np.frombuffer(value_buffer, np.uint8)[offsets[0] : offsets[-1]]
-    offsets = offsets - offsets[0]
+    # A space after each text, so that no word reaches from one into the next.
+    _, offset_buffer, value_buffer = pc.binary_join_element_wise(texts, "", " ").buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[: len(texts) + 1]
+    raw = np.frombuffer(value_buffer, np.uint8)[: offsets[-1]]
     folded = np.frombuffer(bytearray(raw).translate(_FOLD_TABLE), np.uint8)
     if raw.max() == _GENERAL_PUNCTUATION[0] or (raw == _GENERAL_PUNCTUATION[0]).any():
         found = np.flatnonzero((raw[:-2] == _GENERAL_PUNCTUATION[0]) & (raw[1:-1] == _GENERAL_PUNCTUATION[1]))
         folded[found[:, None] + np.arange(3)] = _SPACE
-    inside = folded != _SPACE
-    begins, ends = _edges(inside, offsets)
+    inside = np.zeros(len(raw) + 1, bool)
+    np.not_equal(folded, _SPACE, out=inside[1:])
+    begins, ends = np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2).T
     per_text = np.diff(np.searchsorted(begins, offsets))
-    text = np.repeat(np.arange(len(texts), dtype=np.int32), per_text)
     word_offsets = np.zeros(len(begins) + 1, np.int32)
     np.cumsum(ends - begins, out=word_offsets[1:])
-    letters = folded.tobytes().translate(None, bytes([_SPACE]))  # several times as quick as folded[inside]
-    words = pa.StringArray.from_buffers(len(begins), pa.py_buffer(word_offsets), pa.py_buffer(letters))
-    return Tokens(words, text, begins < _title_ends(raw, offsets)[text])
-
-
-def _edges(inside: NDArray[np.bool_], offsets: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where words begin and end: at a change, or where one text meets the next."""
-    begins = inside.copy()
-    begins[1:] &= ~inside[:-1]
-    seams = offsets[1:-1][offsets[1:-1] < len(inside)]
-    begins[seams] = inside[seams]
-    ends = np.zeros(len(inside) + 1, bool)
-    ends[1:] = inside
-    ends[1:-1] &= ~inside[1:]
-    before = seams[seams > 0]
-    ends[before] = inside[before - 1]
-    return np.flatnonzero(begins), np.flatnonzero(ends)
+    letters = np.compress(inside[1:], folded)  # twice as quick as folded[inside[1:]] or bytes.translate
+    return Tokens(
+        words=pa.StringArray.from_buffers(len(begins), pa.py_buffer(word_offsets), pa.py_buffer(letters)),
+        text=np.repeat(np.arange(len(texts), dtype=np.int32), per_text),
+        in_title=begins < np.repeat(_title_ends(raw, offsets), per_text),
+    )
 
 
 def _title_ends(raw: NDArray[np.uint8], offsets: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -113,16 +109,29 @@ class Vocabulary:
 
     def bags(self, texts: pa.StringArray) -> Bags:
         """The features of n texts, any n including 0."""
+        return joined(self.parts(texts))
+
+    def parts(self, texts: pa.StringArray) -> Iterator[Bags]:
+        """The bags of the texts in order, of _PART texts at once."""
         tokens = tokenise(texts)
         known = self.word_ids(tokens.words)
-        firsts, keys = pair_keys(tokens, known, len(self.words))
-        found = self._find(keys)
-        hit = found >= 0
-        is_word = known >= 0
-        text = np.concatenate([tokens.text[is_word], tokens.text[firsts[hit]]])
-        twice = np.concatenate([tokens.in_title[is_word], tokens.in_title[firsts[hit]]])
-        feature = np.concatenate([known[is_word], found[hit] + np.int32(len(self.words))])
-        return _counted(text, feature, twice, len(texts), max(1, len(self)))
+        firsts = np.arange(0, len(texts), _PART, dtype=np.int32)
+        starts = [*np.searchsorted(tokens.text, firsts).tolist(), len(known)]
+        for first, (start, end) in zip(firsts, pairwise(starts), strict=True):
+            words = tokens.words.slice(start, end - start)
+            some = Tokens(words, tokens.text[start:end] - first, tokens.in_title[start:end])
+            yield self._bags(some, known[start:end], min(_PART, len(texts) - int(first)))
+
+    def _bags(self, tokens: Tokens, known: NDArray[np.int32], texts: int) -> Bags:
+        features = np.stack([known, self._find(pair_keys(tokens, known, len(self.words)))], axis=1).ravel()
+        is_known = np.flatnonzero(features >= 0)
+        features, token = features.take(is_known), is_known >> 1
+        text = tokens.text.take(token)
+        same = _one_of_the_same(text * np.int64(len(self)) + features)
+        times = np.bincount(same, (1 + tokens.in_title).take(token), len(same))
+        at = np.flatnonzero(same == np.arange(len(same)))
+        counts = np.minimum(times.take(at), _MOST_COUNTED).astype(np.uint8)
+        return Bags(features.take(at), counts, np.searchsorted(text.take(at), np.arange(texts + 1, dtype=np.int32)))
 
     def word_ids(self, words: pa.StringArray) -> NDArray[np.int32]:
         """Number of each word in the vocabulary, -1 for unknown ones."""
@@ -130,80 +139,93 @@ class Vocabulary:
         return ids
 
     def _find(self, keys: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Number of each pair in the vocabulary, -1 for unknown ones."""
+        """Feature number of each pair, -1 for unknown ones."""
         if len(self.pairs) == 0:
             return np.full(len(keys), -1, np.int32)
-        if len(keys) < _FEW_LOOKUPS:
-            at = np.minimum(np.searchsorted(self.pairs, keys), len(self.pairs) - 1).astype(np.int32)
-            return np.where(self.pairs[at] == keys, at, np.int32(-1))
+        if len(keys) < _FEW_LOOKUPS or not _HashTable.holds(self.pairs, len(self)):
+            at = np.minimum(np.searchsorted(self.pairs, keys), len(self.pairs) - 1)
+            return np.where(self.pairs[at] == keys, at + len(self.words), -1).astype(np.int32)
         return self._table.find(keys)
 
     @cached_property
     def _table(self) -> _HashTable:
-        return _HashTable(self.pairs)
+        return _HashTable(self.pairs, np.arange(len(self.words), len(self)))
 
 
-def pair_keys(tokens: Tokens, known: NDArray[np.int32], words: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All neighbouring known words of one field: position of the first of them, and its key."""
+def pair_keys(tokens: Tokens, known: NDArray[np.int32], words: int) -> NDArray[np.int64]:
+    """Of each token, the key of the pair it makes with the next; -1 unless both are known words of one field."""
+    keys = np.full(len(known), -1, np.int64)
     together = (known[:-1] >= 0) & (known[1:] >= 0)
     together &= (tokens.text[:-1] == tokens.text[1:]) & (tokens.in_title[:-1] == tokens.in_title[1:])
-    firsts = np.flatnonzero(together)
-    return firsts, known[firsts].astype(np.int64) * words + known[firsts + 1]
+    np.copyto(keys[:-1], known[:-1] * np.int64(words) + known[1:], where=together)
+    return keys
 
 
-def _counted(
-    text: NDArray[np.int32], feature: NDArray[np.int32], twice: NDArray[np.bool_], texts: int, features: int
-) -> Bags:
-    """Occurrences -> sorted features with counts, text by text."""
-    keys = text.astype(np.int64) * features + feature
-    keys = np.sort(np.concatenate([keys, keys[twice]]))
-    first = np.empty(len(keys), bool)
-    first[:1] = True
-    np.not_equal(keys[1:], keys[:-1], out=first[1:])
-    at = np.flatnonzero(first)
-    distinct = keys[at]
-    counts = np.minimum(np.diff(at, append=len(keys)), _MOST_COUNTED).astype(np.uint8)
-    offsets = np.searchsorted(distinct, np.arange(texts + 1, dtype=np.int64) * features)
-    owner = np.repeat(np.arange(texts, dtype=np.int64), np.diff(offsets))
-    return Bags((distinct - owner * features).astype(np.int32), counts, offsets)
+def joined(parts: Iterable[Bags]) -> Bags:
+    """The bags of all parts in a row."""
+    some = list(parts)
+    sizes = [np.zeros(1, np.int64), *(np.diff(part.offsets) for part in some)]
+    features = np.concatenate([np.empty(0, np.int32), *(part.features for part in some)])
+    counts = np.concatenate([np.empty(0, np.uint8), *(part.counts for part in some)])
+    return Bags(features, counts, np.cumsum(np.concatenate(sizes)))
+
+
+def _slots(keys: NDArray[np.int64], bits: int, multiplier: int = _GOLDEN) -> NDArray[np.int64]:
+    """A place among 2**bits for each key: the high bits of a product (Knuth, TAOCP 6.4)."""
+    return ((keys.view(np.uint64) * np.uint64(multiplier)) >> np.uint64(64 - bits)).view(np.int64)
+
+
+def _one_of_the_same(keys: NDArray[np.int64], multiplier: int = _GOLDEN) -> NDArray[np.int64]:
+    """For each key the position of one that equals it, the same one for all that are equal.
+
+    `np.unique` would sort, which takes several times as long: here each key writes its position into its slot of a
+    table, and those that then find the position of an unequal key there try again among themselves, with other slots.
+    """
+    bits = max(4, int(len(keys) * 2).bit_length())
+    slots = _slots(keys, bits, multiplier)
+    table = np.empty(1 << bits, np.int32)
+    table[slots] = np.arange(len(keys), dtype=np.int32)
+    same = table.take(slots).astype(np.int64)
+    unequal = np.flatnonzero(keys.take(same) != keys)
+    if len(unequal):
+        same[unequal] = unequal[_one_of_the_same(keys[unequal], multiplier * 5 % 2**64)]
+    return same
 
 
 class _HashTable:
-    """Distinct int64 keys -> their positions, by open addressing with linear probing; all probes are vectorised."""
+    """Distinct keys -> their numbers, none of them negative: open addressing, linear probing, all of it vectorised.
 
-    _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+    An entry is the key with its number below it, so that a look costs one visit to memory.
+    """
 
-    def __init__(self, keys: NDArray[np.int64]) -> None:
-        self._keys = keys
-        bits = max(4, int(len(keys) * 4).bit_length())
-        self._shift = np.uint64(64 - bits)
-        self._positions = np.full((1 << bits) + len(keys), -1, np.int32)
-        self._longest = 0
-        waiting, slots = np.arange(len(keys), dtype=np.int32), self._slots(keys)
+    _FREE = np.iinfo(np.int64).min
+    _ROOM = 63
+
+    def __init__(self, keys: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
+        self._bits = max(4, int(len(keys) * 4).bit_length())
+        self._below = int(numbers[-1]).bit_length()
+        self._entries = np.full((1 << self._bits) + len(keys), self._FREE)
+        waiting, slots = keys << self._below | numbers, _slots(keys, self._bits)
         while len(waiting):
-            free = self._positions[slots] < 0
-            _, chosen = np.unique(slots[free], return_index=True)
-            placed = np.flatnonzero(free)[chosen]
-            self._positions[slots[placed]] = waiting[placed]
-            left = np.ones(len(waiting), bool)
-            left[placed] = False
+            free = self._entries[slots] == self._FREE
+            self._entries[slots[free]] = waiting[free]
+            left = self._entries[slots] != waiting
             waiting, slots = waiting[left], slots[left] + 1
-            self._longest += 1
 
-    def _slots(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        return ((keys.view(np.uint64) * self._MULTIPLIER) >> self._shift).view(np.int64)
+    @classmethod
+    def holds(cls, keys: NDArray[np.int64], numbers: int) -> bool:
+        """Whether an entry has room for the largest of these ascending keys and a number below `numbers`."""
+        return int(keys[-1]).bit_length() + numbers.bit_length() <= cls._ROOM
 
     def find(self, keys: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Position of each key, -1 where it is unknown."""
-        slots = self._slots(keys)
-        found = self._positions[slots]
-        open_ = np.flatnonzero(found >= 0)
-        open_ = open_[self._keys[found[open_]] != keys[open_]]
-        for step in range(1, self._longest):
-            candidate = self._positions[slots[open_] + step]
-            found[open_] = candidate
-            going = candidate >= 0
-            going[going] = self._keys[candidate[going]] != keys[open_[going]]
-            open_ = open_[going]
-        found[open_] = -1
+        """Number of each key, -1 where it is unknown."""
+        slots = _slots(keys, self._bits)
+        entries = self._entries.take(slots)
+        going = np.flatnonzero((entries >> self._below != keys) & (entries != self._FREE))
+        while len(going):
+            slots[going] += 1
+            entries[going] = there = self._entries.take(slots[going])
+            going = going[(there >> self._below != keys[going]) & (there != self._FREE)]
+        held = (1 << self._below) - 1
+        found: NDArray[np.int32] = np.where(entries >> self._below == keys, entries & held, -1).astype(np.int32)
         return found

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arxivcli.models.features import Bags, Vocabulary, pair_keys, tokenise
+from arxivcli.models.features import Bags, Vocabulary, joined, pair_keys, tokenise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -63,8 +63,8 @@ def _pair_counts(texts: Texts, vocabulary: Vocabulary) -> Counts:
 
     def count(batch: pa.StringArray) -> Counts:
         tokens = tokenise(batch)
-        _, keys = pair_keys(tokens, vocabulary.word_ids(tokens.words), len(vocabulary.words))
-        values, counts = np.unique(keys, return_counts=True)
+        keys = pair_keys(tokens, vocabulary.word_ids(tokens.words), len(vocabulary.words))
+        values, counts = np.unique(keys[keys >= 0], return_counts=True)
         return values, counts
 
     total: Counts = (np.empty(0, np.int64), np.empty(0, np.int64))
@@ -88,12 +88,14 @@ def _merged(counts: list[Counts]) -> Counts:
 
 
 def all_bags(vocabulary: Vocabulary, texts: Iterable[pa.StringArray]) -> Bags:
-    """The bags of all texts in a row."""
-    parts = list(in_threads(vocabulary.bags, texts))
-    sizes = np.concatenate([np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)])
-    features = np.concatenate([np.empty(0, np.int32), *(part.features for part in parts)])
-    counts = np.concatenate([np.empty(0, np.uint8), *(part.counts for part in parts)])
-    return Bags(features, counts, np.cumsum(sizes))
+    """The bags of all texts in a row, the features of each ascending."""
+    return joined(in_threads(lambda batch: _ascending(vocabulary.bags(batch)), texts))
+
+
+def _ascending(bags: Bags) -> Bags:
+    text = np.repeat(np.arange(len(bags.offsets) - 1), np.diff(bags.offsets))
+    order = np.lexsort((bags.features, text))
+    return Bags(bags.features[order], bags.counts[order], bags.offsets)
 
 
 def inverse_document_frequencies(bags: Bags, features: int) -> NDArray[np.float16]:

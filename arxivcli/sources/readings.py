@@ -121,14 +121,17 @@ class PaperRows:
             if type(identifier) is float and line:
                 identifier = fields.written_identifier(identifier, line, names.id or "")
             identifier = fields.identifier(identifier)
-            categories = fields.categories(record.get(names.categories), record.get(names.primary))
+            # For texts alone no key means these: looking for nothing would take half as long as all the rest.
+            categories, created, revised = "", None, 0
+            if not self._columns.texts_only:
+                categories = fields.categories(record.get(names.categories), record.get(names.primary))
+                created, revised = fields.dates(record, names)
         except NotAPaperError as error:
             return self.fail(str(error), number)
         self._titles.append(title)
         self._abstracts.append(abstract)
         self._identifiers.append(identifier)
         self._categories.append(categories)
-        created, revised = fields.dates(record, names)
         self._created.append(created)
         self._revised.append(revised)
         self._errors.append(None)
