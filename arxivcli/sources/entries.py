@@ -33,9 +33,11 @@ class Entry:
     line: bytes
 
     @property
-    def rank(self) -> tuple[int, str, bytes]:
-        """Of two entries of one paper the larger rank is the newer one; the same papers always have the same winner."""
-        return self.version, self.stamp, self.line
+    def rank(self) -> tuple[int, str, int, bytes]:
+        """Of two entries of one paper the larger rank is the newer, else the fuller one (OAI-PMH tells more than the
+        API); the same entries always have the same winner.
+        """
+        return self.version, self.stamp, len(self.line), self.line
 
     @property
     def month(self) -> str:

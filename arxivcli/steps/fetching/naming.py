@@ -58,7 +58,7 @@ def by_identifiers(
     there = {parsed(line).id for part in harvest.parts(state) for line in raw.read_lines(part)}
     harvest.forget()  # the next time all of them are asked for again: there may be new versions
     missing = [name for name in known if name not in there and name not in state.bad]
-    return replace(report, missing=tuple(missing), malformed=tuple(malformed))
+    return replace(report, missing=tuple(missing), malformed=tuple(malformed), by_name=True)
 
 
 def sorted_out(names: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -98,6 +98,7 @@ class Report:
         missing: Ids that were asked for and do not exist.
         malformed: What was given as an id and is none.
         megabytes: Size of the snapshot.
+        by_name: Whether papers were asked for by id, so that each of them counts.
         already: Whether there was nothing to do.
     """
 
@@ -114,6 +115,7 @@ class Report:
     missing: tuple[str, ...] = ()
     malformed: tuple[str, ...] = ()
     megabytes: float | None = None
+    by_name: bool = False
     already: bool = False
 
     def figures(self) -> dict[str, Any]:
@@ -133,12 +135,14 @@ class Report:
         return said
 
     def judge(self, strict: bool) -> None:
-        """Raises InputError for ids that are none, and with `strict` RemoteError for what the server cannot give."""
-        if self.malformed or self.missing:
-            wrong = [f"not an arXiv id: {_named(self.malformed)}"] if self.malformed else []
-            wrong += [f"not on arXiv: {_named(self.missing)}"] if self.missing else []
-            raise InputError("; ".join(wrong), "the others are fetched")
-        if strict and self.bad:
+        """Raises InputError for ids that are none, and RemoteError for papers asked for by id that the server cannot
+        give, with `strict` for all it cannot give.
+        """
+        wrong = {"not an arXiv id": self.malformed, "not on arXiv": self.missing}
+        if any(wrong.values()):
+            said = "; ".join(f"{what}: {_named(names)}" for what, names in wrong.items() if names)
+            raise InputError(said, "the others are fetched")
+        if self.bad and (strict or self.by_name):
             raise RemoteError(f"the server cannot give {_named(self.bad)}", "run the same command again later")
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from arxivcli.steps.preprocessing.recipe import Recipe
 
 _CHUNK = 1 << 20
+_PACKED = {".gz", ".zst", ".zip", ".parquet"}
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Inputs:
 
     @property
     def megabytes(self) -> int | None:
-        """How much there is to read; None when nobody knows."""
-        if self.streams or any(Path(state.name).suffix in {".gz", ".zst", ".zip"} for state in self.states):
+        """How much there is to read; None when nobody knows, as with what is packed."""
+        if self.streams or any(Path(state.name).suffix in _PACKED for state in self.states):
             return None
         return sum(state.bytes for state in self.states) // 1_000_000 + 1
 
