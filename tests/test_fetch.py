@@ -37,7 +37,8 @@ class Shell:
 
     def __init__(self, double: Double, folder: Path) -> None:
         self.folder = folder
-        self.environment = os.environ | {
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("KAGGLE_", "ARXIVCLI_"))}
+        self.environment = ours | {
             "XDG_CACHE_HOME": str(folder / "cache"),
             "ARXIVCLI_OAI_URL": double.oai_url,
             "ARXIVCLI_API_URL": double.query_url,
@@ -235,6 +236,43 @@ def test_nothing_is_said_when_nobody_wants_to_know(shell: Shell) -> None:
     finished = shell.run("--quiet", "fetch", "--set", "econ")
     assert finished.stderr == ""
     assert finished.stdout
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"TERM": "dumb"}, {"COLUMNS": "0"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}, {"HTTPS_PROXY": "http://127.0.0.1:9"}],
+    ids=str,
+)
+def test_odd_surroundings(environment: dict[str, str], shell: Shell) -> None:
+    shell.environment |= environment
+    finished = shell.run("fetch", "--set", "econ")
+    assert finished.returncode == 0, finished.stderr
+    assert "fetched" in finished.stdout
+
+
+def test_closed_streams(shell: Shell, tmp_path: Path) -> None:
+    for ends in ("0<&-", "2>&-"):
+        command = f'"{sys.executable}" -m arxivcli fetch --set econ --pace 0.01 -o raw {ends}'
+        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=shell.environment, check=False, timeout=60)
+        assert done.returncode == 0
+
+
+def test_secrets_are_in_no_message(shell: Shell, double: Double) -> None:
+    """Neither the key of an account nor the signature of an address, not even with --debug."""
+    shell.environment |= {
+        "KAGGLE_USERNAME": "somebody",
+        "KAGGLE_KEY": "0123456789topsecret",
+        "KAGGLE_API_ENDPOINT": double.origin("kaggle"),
+    }
+    double.faults.add(faults.status(403, "no"), site="storage", times=None)
+    finished = shell.run("--debug", "fetch", "--max-wait", "0.5")
+    assert finished.returncode == 4
+    assert "Traceback" in finished.stderr
+    signed = next(entry.target for entry in double.log if entry.site == "storage").partition("?")[2]
+    assert signed
+    for secret in ("topsecret", signed, *(value for _, value in double.log.credentials())):
+        assert secret not in finished.stderr
+    assert {site for site, _ in double.log.credentials()} == {"kaggle"}
 
 
 def test_a_folder_without_papers_is_said(tmp_path: Path, shell: Shell) -> None:
