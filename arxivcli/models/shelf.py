@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from arxivcli.models.card import Card
 
 BUILTIN = "builtin"
-_CLASSES = {"fast": "arxivcli.models.fast:FastClassifier"}
-_TRAINEES = {"fast": "arxivcli.models.fast_training:FastTrainee"}
+_CLASSES = {
+    "fast": "arxivcli.models.fast:FastClassifier",
+    "finetuned": "arxivcli.models.finetuned:FinetunedClassifier",
+}
+_TRAINEES = {
+    "fast": "arxivcli.models.fast_training:FastTrainee",
+    "finetuned": "arxivcli.models.finetuned_training:FinetunedTrainee",
+}
 _PRESETS = files("arxivcli.models") / "presets"
 
 
