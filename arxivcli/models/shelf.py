@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from arxivcli.models.card import Card
 
 BUILTIN = "builtin"
-_CLASSES = {"fast": "arxivcli.models.fast:FastClassifier"}
-_TRAINEES = {"fast": "arxivcli.models.fast_training:FastTrainee"}
+_CLASSES = {
+    "fast": "arxivcli.models.fast:FastClassifier",
+    "frozen": "arxivcli.models.frozen:FrozenClassifier",
+}
+_TRAINEES = {
+    "fast": "arxivcli.models.fast_training:FastTrainee",
+    "frozen": "arxivcli.models.frozen_training:FrozenTrainee",
+}
 _PRESETS = files("arxivcli.models") / "presets"
 
 
