@@ -32,7 +32,7 @@ class Card:
         corpus: manifest hash and row counts of the corpus it was trained on.
         metrics: what was measured when it was made.
         calibration: temperature and conformal quantiles.
-        files: sha256 of every other file of the folder by name.
+        files: sha256 of every other file of the folder by its path in it (`head.safetensors`, `encoder/config.json`).
     """
 
     kind: str
@@ -49,8 +49,9 @@ class Card:
 
 
 def write(folder: Path, card: Card) -> None:
-    """Hash the files of `folder` and write model.json last."""
-    names = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name != CARD and not p.name.startswith("."))
+    """Hash the files of `folder` and its subfolders, hidden ones aside, and write model.json last."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = [name for name in names if name != CARD and _inside(name)]
     values = {f.name: getattr(card, f.name) for f in fields(card)}
     whole = Card(**values | {"files": {name: storage.sha256(folder / name) for name in names}})
     content = orjson.dumps(asdict(whole), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
@@ -101,13 +102,18 @@ def read(folder: Path) -> Card:
     return card
 
 
+def _inside(name: str) -> bool:
+    """Whether a path is one of a file in the folder, none of its parts hidden or leading out."""
+    return "\\" not in name and all(part and not part.startswith(".") for part in name.split("/"))
+
+
 def _check(folder: Path, card: Card) -> None:
     if card.recipe != text.RECIPE:
         raise FolderError(
             f"{folder} was made with text recipe {card.recipe}, this program has {text.RECIPE}", "train it again"
         )
     for name, expected in card.files.items():
-        if "/" in name or name.startswith("."):
+        if not _inside(name):
             raise FolderError(f"{folder / CARD} names a file outside its folder: {name}", "do not use this model")
         path = folder / name
         actual = storage.sha256(path) if path.is_file() else "missing"

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 BUILTIN = "builtin"
 _CLASSES = {
     "fast": "arxivcli.models.fast:FastClassifier",
+    "frozen": "arxivcli.models.frozen:FrozenClassifier",
     "finetuned": "arxivcli.models.finetuned:FinetunedClassifier",
 }
 _TRAINEES = {
     "fast": "arxivcli.models.fast_training:FastTrainee",
+    "frozen": "arxivcli.models.frozen_training:FrozenTrainee",
     "finetuned": "arxivcli.models.finetuned_training:FinetunedTrainee",
 }
 _PRESETS = files("arxivcli.models") / "presets"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Texts = Callable[[], Iterable[pa.StringArray]]
     Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 
+T = TypeVar("T")
 R = TypeVar("R")
 _RARE_AFTER = 30_000_000
 """Distinct pairs kept while counting; beyond it those seen once are forgotten."""
@@ -105,7 +106,7 @@ def inverse_document_frequencies(bags: Bags, features: int) -> NDArray[np.float1
     return (np.log((1 + papers) / (1 + found)) + 1).astype(np.float16)
 
 
-def in_threads(work: Callable[[pa.StringArray], R], batches: Iterable[pa.StringArray]) -> Iterator[R]:
+def in_threads(work: Callable[[T], R], batches: Iterable[T]) -> Iterator[R]:
     """`work` of each batch, in order, on all cores, with no more batches under way than twice the cores."""
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:

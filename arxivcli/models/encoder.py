@@ -1,0 +1,213 @@
+"""A frozen sentence-transformers encoder: texts in, one embedding a text out, the same whatever else is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from contextlib import contextmanager, nullcontext
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import orjson
+import torch
+
+from arxivcli import storage
+from arxivcli.errors import FolderError
+from arxivcli.models.vocabulary import in_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from sentence_transformers import SentenceTransformer
+
+    from arxivcli.surroundings import Place, Precision
+
+_BATCH = 128
+"""Texts a GPU encodes at once; half as many, and so on, where its memory is too small."""
+_VOLATILE = {"_name_or_path", "transformers_version", "dtype", "torch_dtype", "architectures"}
+"""Entries of a transformer's configuration that say nothing about what it computes."""
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Encoder:
+    """A sentence-transformers model that is not trained.
+
+    Embeddings are float16 always, fresh or from a cache, so that what is learned on them does not depend on which. On
+    the CPU each text goes through alone, on one core, with no padding: a text's bits cannot depend on its company, and
+    all cores work. It is also the quickest way there. On a GPU texts are padded to batches, and the last bit may vary.
+    """
+
+    def __init__(self, network: SentenceTransformer, place: Place) -> None:
+        self._network = network.eval().requires_grad_(False)
+        self._place = place
+        self._prompt = network.prompts.get(network.default_prompt_name or "") or None
+        self._tokenising = threading.Lock()
+
+    @classmethod
+    def load(cls, folder: Path, place: Place, max_length: int | None = None) -> Self:
+        """Read a sentence-transformers folder; texts are cut to `max_length` tokens. Raises FolderError."""
+        from sentence_transformers import SentenceTransformer  # noqa: PLC0415  costs seconds; --list needs no encoder
+
+        # Texts are tokenised one by one; without this a fork warns of threads that were never used.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        hint = "name the folder of a sentence-transformers model with safetensors weights"
+        if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
+            raise FolderError(f"{folder} is no encoder: it has neither modules.json nor config.json", hint)
+        try:
+            with _no_bars():
+                network = SentenceTransformer(
+                    str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
+                )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError) as error:
+            raise FolderError(f"{folder} is no encoder: {' '.join(str(error).split())[:200]}", hint) from error
+        if max_length is not None:
+            most = getattr(getattr(network.transformers_model, "config", None), "max_position_embeddings", max_length)
+            network.max_seq_length = min(max_length, most)
+        return cls(network, place)
+
+    @cached_property
+    def dimension(self) -> int:
+        """Numbers in an embedding."""
+        return int(self.embed(["one"]).shape[1])
+
+    @cached_property
+    def identity(self) -> str:
+        """A hash of all that embeddings depend on: weights, architecture, vocabulary, pooling, length, precision."""
+        network = self._network
+        transformer: Any = network.transformers_model
+        config = {} if transformer is None else transformer.config.to_dict()
+        facts = {
+            "modules": [(type(module).__name__, repr(module)) for module in network],
+            "config": {key: value for key, value in config.items() if key not in _VOLATILE},
+            "tokenizer": _vocabulary(network.tokenizer),
+            "max_length": network.max_seq_length,
+            "prompt": self._prompt,
+            "precision": self._place.precision,
+        }
+        written = orjson.dumps(facts, default=repr, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+        digest = hashlib.sha256(written)
+        for name, tensor in sorted(network.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()[:32]
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float16]:
+        """(len(texts), dimension), in their order."""
+        order = by_length(texts)
+        found = list(self.stream([texts[i] for i in order]))
+        if not found:
+            return np.empty((0, self.dimension), np.float16)
+        together = np.concatenate(found)
+        embeddings = np.empty_like(together)
+        embeddings[order] = together
+        return embeddings
+
+    def stream(self, texts: Sequence[str]) -> Iterator[NDArray[np.float16]]:
+        """The embeddings in order, some rows at a time, as they are made: neighbours had best be of like length."""
+        if self._place.device == "cpu":
+            with _ONE_THREAD_A_TEXT:
+                yield from in_threads(lambda text: self._forward([text]), texts)
+        else:
+            yield from self._batches(texts)
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[NDArray[np.float16]]:
+        self._network.to(self._place.device)
+        for start in range(0, len(texts), _BATCH):
+            yield from self._halving(texts[start : start + _BATCH])
+
+    def _halving(self, texts: Sequence[str]) -> Iterator[NDArray[np.float16]]:
+        """All at once, or each half if the device has too little memory."""
+        try:
+            found = self._forward(texts)
+        except torch.OutOfMemoryError:
+            if len(texts) == 1:
+                raise
+            found = None
+        if found is not None:
+            yield found
+            return
+        half = len(texts) // 2
+        for part in (texts[:half], texts[half:]):
+            yield from self._halving(part)
+
+    def _forward(self, texts: Sequence[str]) -> NDArray[np.float16]:
+        with self._tokenising:  # a tokeniser keeps its settings in itself and cannot be asked by two at once
+            features = self._network.preprocess(list(texts), prompt=self._prompt)
+        device = torch.device(self._place.device)
+        moved = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}
+        with torch.inference_mode(), self._arithmetic(device):
+            embeddings = self._network(moved)["sentence_embedding"]
+        halves: NDArray[np.float16] = embeddings.half().cpu().numpy()
+        return halves
+
+    def _arithmetic(self, device: torch.device) -> Any:
+        precision: Precision = self._place.precision
+        return nullcontext() if precision == "fp32" else torch.autocast(device.type, _DTYPES[precision])
+
+    def save(self, folder: Path) -> None:
+        """Write it as a sentence-transformers folder: safetensors, tokeniser, settings. Raises StorageError."""
+        with storage.storage_errors(folder), _no_bars():
+            self._network.save(str(folder), create_model_card=False, safe_serialization=True)
+            for path in folder.rglob("*"):
+                if path.is_file():
+                    storage.sync(path)
+
+
+def by_length(texts: Sequence[str]) -> NDArray[np.int64]:
+    """Positions of the texts, the longest first."""
+    return np.argsort([-len(text) for text in texts], kind="stable")
+
+
+def _vocabulary(tokenizer: Any) -> Any:
+    """All a tokeniser is, without the truncation and padding that its last call left in it."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return sorted(tokenizer.get_vocab().items())
+    return {k: v for k, v in orjson.loads(backend.to_str()).items() if k not in {"truncation", "padding"}}
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Inside, transformers draws no progress bars of its own."""
+    from transformers.utils.logging import (  # noqa: PLC0415  costs seconds
+        disable_progress_bar,
+        enable_progress_bar,
+        is_progress_bar_enabled,
+    )
+
+    shown = is_progress_bar_enabled()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+class _OneThread:
+    """Inside, by however many callers at once, PyTorch starts no threads of its own; afterwards as many as before."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = 1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._before = torch.get_num_threads()
+                torch.set_num_threads(1)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                torch.set_num_threads(self._before)
+
+
+_ONE_THREAD_A_TEXT = _OneThread()

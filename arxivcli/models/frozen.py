@@ -1,0 +1,111 @@
+"""A frozen encoder with a small trained head: embeddings standardised, one hidden layer, logits.
+
+The folder holds the encoder in full, so the model works wherever it is copied, without a network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from safetensors.numpy import save as to_bytes
+
+from arxivcli import storage
+from arxivcli.errors import FolderError
+from arxivcli.models.encoder import Encoder
+from arxivcli.surroundings import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+HEAD = "head.safetensors"
+ENCODER = "encoder"
+_BLOCK = 8
+"""Rows that go through the head at once, the last of them padded: see `fast`."""
+_TENSORS = ("mean", "scale", "hidden", "hidden_bias", "output", "output_bias")
+_HINT = "train it again, or copy all of its folder again"
+
+
+class Embedder(Protocol):
+    """An encoder, with or without a cache before it."""
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float16]:
+        """(len(texts), D), in their order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """From embeddings (n, D) to logits (n, L): `relu((e - mean) * scale @ hidden + bias) @ output + bias`, float32."""
+
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    hidden: NDArray[np.float32]
+    hidden_bias: NDArray[np.float32]
+    output: NDArray[np.float32]
+    output_bias: NDArray[np.float32]
+
+    def logits(self, embeddings: NDArray[np.float16]) -> NDArray[np.float32]:
+        """(n, L); a row's bits do not depend on the other rows."""
+        rows = np.zeros((-(-len(embeddings) // _BLOCK), _BLOCK, len(self.mean)), np.float32)
+        rows.reshape(-1, len(self.mean))[: len(embeddings)] = (embeddings.astype(np.float32) - self.mean) * self.scale
+        hidden = np.maximum(np.matmul(rows, self.hidden) + self.hidden_bias, 0)
+        logits: NDArray[np.float32] = np.matmul(hidden, self.output) + self.output_bias
+        return logits.reshape(-1, len(self.output_bias))[: len(embeddings)]
+
+    def fits(self, labels: int) -> bool:
+        """Whether its parts fit together and give so many logits."""
+        width, units = self.hidden.shape
+        return (
+            self.mean.shape == self.scale.shape == (width,)
+            and self.hidden_bias.shape == (units,)
+            and self.output.shape == (units, labels)
+            and self.output_bias.shape == (labels,)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenClassifier:
+    """An encoder, a head, and what embeds (the encoder itself, or a cache before it)."""
+
+    labels: tuple[str, ...]
+    encoder: Encoder
+    head: Head
+    embedder: Embedder | None = None
+
+    def scores(self, texts: pa.StringArray) -> NDArray[np.float32]:
+        """Logits, float32 (len(texts), len(labels))."""
+        return self.head.logits((self.embedder or self.encoder).embed(texts.to_pylist()))
+
+    def save(self, folder: Path) -> None:
+        """Write head.safetensors and the encoder's folder."""
+        tensors = {name: np.ascontiguousarray(getattr(self.head, name)) for name in _TENSORS}
+        tensors["labels"] = np.frombuffer("\n".join(self.labels).encode(), np.uint8)
+        storage.write_whole(folder / HEAD, to_bytes(tensors))
+        self.encoder.save(folder / ENCODER)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Self:
+        """Read head and encoder. Raises FolderError when they do not fit together."""
+        path = folder / HEAD
+        try:
+            tensors = load_file(path)
+            labels = tuple(tensors["labels"].tobytes().decode().split("\n"))
+            head = Head(*(tensors[name] for name in _TENSORS))
+            fits = head.fits(len(labels))
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise FolderError(f"{path} is no head of a frozen model: {error}", _HINT) from error
+        if not fits:
+            raise FolderError(f"the tensors of {path} do not fit together", _HINT)
+        encoder = Encoder.load(folder / ENCODER, Place(device))
+        if encoder.dimension != len(head.mean):
+            raise FolderError(
+                f"the encoder of {folder} gives {encoder.dimension} numbers, its head reads {len(head.mean)}", _HINT
+            )
+        return cls(labels, encoder, head)
