@@ -18,6 +18,9 @@ ECE_BINS = 15
 NOT_LISTED = -1
 """Index of a category that is none of the labels (padding, or a retired archive)."""
 
+MOST_LISTED = 13
+"""The largest number of categories any paper on arXiv has."""
+
 
 _SOME = 50
 """Up to so many of the largest are found one after the other, which is several times as quick as sorting."""
@@ -52,11 +55,11 @@ class LabelQuality:
 
 
 def label_indices(
-    categories: pa.ListArray, labels: tuple[str, ...], most: int = 13
+    categories: pa.ListArray, labels: tuple[str, ...], most: int = MOST_LISTED
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Categories as numbers: the primary of each of n papers (n,), and all its labels (n, most), NOT_LISTED elsewhere.
 
-    `most` is the largest number of categories any paper on arXiv has; further ones are not looked at.
+    Categories beyond `most` are not looked at.
     """
     numbers = pc.index_in(categories.flatten(), value_set=pa.array(labels)).fill_null(NOT_LISTED)
     numbers = numbers.to_numpy(zero_copy_only=False).astype(np.int64)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from arxivcli.cli import console
 from arxivcli.cli.options import state
+
+Device = Literal["auto", "cpu", "cuda", "mps", "xpu"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 def train(
@@ -27,6 +31,13 @@ def train(
     restart: Annotated[
         bool, typer.Option("--restart", help="Forget an earlier training in the output folder.")
     ] = False,
+    encoder: Annotated[
+        str | None, typer.Option(help="Pretrained encoder: a folder, or a name on the Hugging Face hub.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where to train; auto takes a GPU when there is one.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Of the arithmetic; auto is bf16 on GPUs that have it.")
+    ] = "auto",
     show: Annotated[bool, typer.Option("--list", help="List the presets and their settings, and exit.")] = False,
 ) -> None:
     """Train a model on a corpus; the same command continues an interrupted training."""
@@ -43,11 +54,14 @@ def train(
         return console.show_table(("preset", "setting", "value"), rows)
     from arxivcli.steps import training
 
-    options = {"balance": balance, "seed": seed}
+    quoted = None if encoder is None else json.dumps(encoder, ensure_ascii=False)
+    options = {"balance": balance, "seed": seed, "encoder": quoted}
     changes = (*(change or ()), *(f"{key}={value}" for key, value in options.items() if value is not None))
     folder = output or Path("models") / model
     progress = console.progress(state(context))
-    report = training.train(data, model, folder, progress, config, changes, restart)
+    report = training.train(data, model, folder, progress, config, changes, restart, device, precision)
+    if report is None:  # another process of the same training speaks
+        return None
     progress.note(f"{folder} was finished before: nothing to do" if report.was_there else f"saved {folder}")
     figures = report.card.metrics["validation"] | report.card.metrics["calibration"]
     figures["temperature"] = report.card.calibration.temperature

@@ -7,18 +7,26 @@ import signal
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from arxivcli.errors import StoppedError, TrainingError
+from arxivcli.learning import devices
+from arxivcli.learning.observers import Audience
+from arxivcli.learning.observers import Observer as Observer  # noqa: PLC0414  people look for it here
+from arxivcli.surroundings import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
     from arxivcli.learning.checkpoints import Checkpoints, Tensors
     from arxivcli.progress import Progress
 
 CHECKPOINT_SECONDS = 300.0
+SKIPPED = 5
+"""So many steps in a row may come to nothing because the loss or a gradient was no number."""
+
+_NAMED = 5
 _SMOOTHING = 0.98
 
 
@@ -28,9 +36,17 @@ class Trainee(Protocol):
     steps_per_epoch: int
     epochs: int
     papers_per_step: int
+    rate: float
+    """The learning rate of the last step."""
 
     def step(self, number: int) -> float:
-        """Learn from the batch of global step `number`; its loss."""
+        """Learn from the batch of global step `number`; its loss.
+
+        A loss that is no number says that the batch taught nothing: the state is what it was before.
+        """
+
+    def batch(self, number: int) -> Sequence[str]:
+        """Ids of the papers of a step, as far as they are known."""
 
     def validate(self) -> dict[str, float]:
         """Figures on the validation split, among them `loss` and `top1`."""
@@ -67,18 +83,39 @@ class Fitted:
     epochs: tuple[Epoch, ...]
 
 
-def fit(trainee: Trainee, checkpoints: Checkpoints, progress: Progress, patience: int) -> Fitted:
+def fit(
+    trainee: Trainee,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    patience: int,
+    observers: Sequence[Observer] = (),
+    place: Place = Place(),  # noqa: B008  frozen
+    facts: Mapping[str, Any] | None = None,
+) -> Fitted:
     """Train until the epochs are done or validation has not improved for `patience` epochs.
 
-    Continues from the newest checkpoint, to the same weights an undisturbed run ends with.
+    Continues from the newest checkpoint, to the same weights an undisturbed run ends with. Of several processes all
+    call this; only the first writes, and only its observers hear anything: `facts` first, with how long it will be.
 
     Raises:
         StoppedError: interrupted, after a checkpoint.
         TrainingError: the loss is no number any more.
         StorageError: a checkpoint cannot be kept.
     """
-    run = _Run(trainee, checkpoints)
+    audience = Audience(observers if place.rank == 0 else (), progress)
+    run = _Run(trainee, checkpoints, place)
     run.resume(progress)
+    audience.began({**(facts or {}), **run.facts()})
+    try:
+        _train(run, progress, patience, audience)
+    except BaseException:
+        audience.stopped()
+        raise
+    return Fitted(run.best, tuple(run.history))
+
+
+def _train(run: _Run, progress: Progress, patience: int, audience: Audience) -> None:
+    trainee = run.trainee
     last = trainee.epochs * trainee.steps_per_epoch
     with _stop_flag() as stop:
         while len(run.history) < trainee.epochs and run.epochs_since_best() < patience:
@@ -86,28 +123,30 @@ def fit(trainee: Trainee, checkpoints: Checkpoints, progress: Progress, patience
             progress.begin(f"epoch {epoch} of {trainee.epochs}", trainee.steps_per_epoch * trainee.papers_per_step)
             progress.advance((run.step - (epoch - 1) * trainee.steps_per_epoch) * trainee.papers_per_step)
             while run.step < epoch * trainee.steps_per_epoch:
-                run.one_step()
+                loss = run.one_step()
                 progress.advance(trainee.papers_per_step, loss=run.smooth_loss)
-                if stop.number:
+                audience.stepped(run.step, loss, trainee.rate)
+                if number := devices.agreed(stop.number, run.place):
                     run.save()
-                    raise StoppedError(
-                        f"stopped at step {run.step} of {last}", "run the same command to go on", stop.number
-                    )
+                    raise StoppedError(f"stopped at step {run.step} of {last}", "run the same command to go on", number)
                 if run.save_is_due():
                     run.save()
             progress.end()
             progress.note(run.close_epoch(epoch))
+            audience.epoch_ended(run.history[-1])
             run.save()
-    return Fitted(run.best, tuple(run.history))
 
 
 class _Run:
     """Where a training stands."""
 
-    def __init__(self, trainee: Trainee, checkpoints: Checkpoints) -> None:
+    def __init__(self, trainee: Trainee, checkpoints: Checkpoints, place: Place) -> None:
         self.trainee = trainee
         self.checkpoints = checkpoints
+        self.place = place
         self.step = 0
+        self.counted = 0
+        self.skipped = 0
         self.loss_sum = 0.0
         self.smooth_loss = math.nan
         self.history: list[Epoch] = []
@@ -121,26 +160,53 @@ class _Run:
         tensors, facts = kept
         self.best = {name.removeprefix("best."): t for name, t in tensors.items() if name.startswith("best.")}
         self.trainee.restore({name.removeprefix("now."): t for name, t in tensors.items() if name.startswith("now.")})
-        self.step, self.loss_sum = facts["step"], facts["loss_sum"]
+        self.step, self.loss_sum, self.counted = facts["step"], facts["loss_sum"], facts["counted"]
         self.history = [Epoch(**epoch) for epoch in facts["history"]]
         progress.note(f"going on from step {self.step}")
 
-    def one_step(self) -> None:
+    def facts(self) -> dict[str, Any]:
+        """How long it will be, and where it begins."""
+        names = ("epochs", "steps_per_epoch", "papers_per_step")
+        return {name: getattr(self.trainee, name) for name in names} | {"step": self.step}
+
+    def one_step(self) -> float:
         loss = self.trainee.step(self.step)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss became {loss} at step {self.step}", "lower the learning rate, e.g. --set lr=0.0005"
-            )
         self.step += 1
+        if not math.isfinite(loss):
+            self._skip(loss)
+            return loss
+        self.skipped = 0
+        self.counted += 1
         self.loss_sum += loss
         self.smooth_loss = loss if math.isnan(self.smooth_loss) else _mixed(self.smooth_loss, loss)
+        return loss
+
+    def _skip(self, loss: float) -> None:
+        self.skipped += 1
+        if self.skipped <= SKIPPED:
+            return
+        steps = range(self.step - self.skipped, self.step)
+        batches = []
+        for step in steps:
+            papers = self.trainee.batch(step)
+            batches.append(", ".join(papers[:_NAMED]) + (", …" if len(papers) > _NAMED else ""))
+        told = "; ".join(f"step {step + 1}: {ids}" for step, ids in zip(steps, batches, strict=True) if ids)
+        raise TrainingError(
+            f"the loss became {loss} in {self.skipped} steps one after the other{f' ({told})' if told else ''}",
+            "lower the learning rate with --set lr=…, and --restart",
+        )
 
     def close_epoch(self, number: int) -> str:
         validation = self.trainee.validate()
+        if not math.isfinite(validation["loss"]):
+            raise TrainingError(
+                f"the validation loss became {validation['loss']} in epoch {number}",
+                "lower the learning rate with --set lr=…, and --restart",
+            )
         best = all(_rank(validation) > _rank(earlier.validation) for earlier in self.history)
-        epoch = Epoch(number, self.loss_sum / self.trainee.steps_per_epoch, validation, best)
+        epoch = Epoch(number, self.loss_sum / max(1, self.counted), validation, best)
         self.history.append(epoch)
-        self.loss_sum = 0.0
+        self.loss_sum, self.counted = 0.0, 0
         if best:
             self.best = {name: tensor.copy() for name, tensor in self.trainee.weights().items()}
         figures = ", ".join(f"{name} {value:.4f}" for name, value in validation.items())
@@ -150,14 +216,17 @@ class _Run:
         return next((i for i, epoch in enumerate(reversed(self.history)) if epoch.best), len(self.history))
 
     def save_is_due(self) -> bool:
-        return time.monotonic() - self._saved_at > CHECKPOINT_SECONDS
+        return self.skipped == 0 and time.monotonic() - self._saved_at > CHECKPOINT_SECONDS
 
     def save(self) -> None:
+        if self.place.rank != 0:
+            return
         tensors = {f"now.{name}": tensor for name, tensor in self.trainee.state().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
         history = [asdict(epoch) for epoch in self.history]
         name = f"step-{self.step:09d}-epochs-{len(history):03d}"
-        self.checkpoints.save(name, tensors, {"step": self.step, "loss_sum": self.loss_sum, "history": history})
+        facts = {"step": self.step, "loss_sum": self.loss_sum, "counted": self.counted, "history": history}
+        self.checkpoints.save(name, tensors, facts)
         self._saved_at = time.monotonic()
 
 

@@ -43,9 +43,15 @@ class LabelledTexts:
         labels: the L labels.
         importance: (L,) what papers of each label must count for the mix of labels that is wanted; ones for the mix
             there is.
+        listed: (n, most) indices of all labels of each paper, its primary first, padded with `metrics.NOT_LISTED`.
+        ids: makes a new iteration over the n papers' ids, in batches as `texts`.
+        key: a hash of all that the texts depend on; empty when they must not be cached.
     """
 
     texts: Callable[[], Iterable[pa.StringArray]]
     truth: NDArray[np.int64]
     labels: tuple[str, ...]
     importance: NDArray[np.float64]
+    listed: NDArray[np.int64] | None = None
+    ids: Callable[[], Iterable[pa.StringArray]] | None = None
+    key: str = ""

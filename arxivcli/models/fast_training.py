@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arxivcli.models.base import LabelledTexts
+    from arxivcli.surroundings import Surroundings
 
 _VALIDATION_BATCH = 4096
 _STEPS_WANTED = 1200
@@ -79,6 +80,7 @@ class FastTrainee:
             torch.optim.SparseAdam([self._network.bag.weight], lr=settings.lr),
             torch.optim.Adam(self._network.head.parameters(), lr=settings.lr),
         ]
+        self.rate = settings.lr
         self._epoch_order = -1, np.empty(0, np.int64)
         # Towards the wanted mix of labels, half of the way by what papers count here, half by shifted logits at the
         # end: the first spends the model's room where the mix wants it, the second keeps rare labels learned.
@@ -89,7 +91,13 @@ class FastTrainee:
         self._loss = nn.CrossEntropyLoss(torch.from_numpy(weights).float(), label_smoothing=settings.label_smoothing)
 
     @classmethod
-    def prepare(cls, settings: FastSettings, training: LabelledTexts, validation: LabelledTexts) -> Self:
+    def prepare(
+        cls,
+        settings: FastSettings,
+        training: LabelledTexts,
+        validation: LabelledTexts,
+        surroundings: Surroundings,  # noqa: ARG003  always the CPU, and quick to make again
+    ) -> Self:
         """Learn the vocabulary from the training texts and turn both splits into bags."""
         vocabulary = vocabularies.learn(
             training.texts, len(training.truth), settings.min_count, settings.max_words, settings.max_pairs
@@ -116,15 +124,20 @@ class FastTrainee:
         keep = 1 - self.settings.feature_dropout
         kept = chance.random(len(bags.features), np.float32) < keep
         weights = bag_weights(bags, self._idf) * kept / np.float32(keep)
-        rate = self.settings.lr * (1 - number / (self.epochs * self.steps_per_epoch))
+        self.rate = self.settings.lr * (1 - number / (self.epochs * self.steps_per_epoch))
         for stepper in self._steppers:
-            stepper.param_groups[0]["lr"] = rate
+            stepper.param_groups[0]["lr"] = self.rate
             stepper.zero_grad()
         loss = self._loss(self._network(bags, weights), torch.from_numpy(self._training.truth[rows]))
-        loss.backward()
-        for stepper in self._steppers:
-            stepper.step()
+        if loss.isfinite():
+            loss.backward()
+            for stepper in self._steppers:
+                stepper.step()
         return float(loss.item())
+
+    def batch(self, number: int) -> list[str]:  # noqa: ARG002
+        """No ids: it keeps none."""
+        return []
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         """Training papers in the order of an epoch."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,16 +14,19 @@ import pyarrow as pa
 
 from arxivcli import __version__, calibration, metrics, settings, storage, taxonomy, text
 from arxivcli.errors import InputError, UsageError
+from arxivcli.learning import devices
 from arxivcli.learning.checkpoints import Checkpoints
 from arxivcli.learning.loop import Epoch, fit
+from arxivcli.learning.observers import Audience, Observer
 from arxivcli.models import card as cards
 from arxivcli.models import shelf
 from arxivcli.models.base import LabelledTexts
+from arxivcli.progress import Silent
 from arxivcli.shards import Shards
+from arxivcli.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from arxivcli.models.base import Classifier
     from arxivcli.progress import Progress
@@ -45,11 +52,17 @@ def train(
     config: Path | None = None,
     changes: tuple[str, ...] = (),
     restart: bool = False,
-) -> TrainingReport:
+    device: str = "auto",
+    precision: str = "auto",
+    observers: Sequence[Observer] = (),
+) -> TrainingReport | None:
     """Train a model of a preset on a corpus folder; the same command continues an interrupted run.
+
+    Of several processes that train together (`torchrun`), the first returns the report and the others None.
 
     Raises:
         UsageError: unknown preset or setting, or the output belongs to another run.
+        RemoteError: an encoder cannot be downloaded.
         FolderError: the corpus is damaged.
         InputError: a split that is needed is empty, or the corpus has only one label.
         StoppedError, TrainingError, StorageError: see `learning.loop.fit`.
@@ -65,20 +78,39 @@ def train(
         progress.note(f"only {shards.rows('calibration')} calibration papers: probabilities stay as they come")
     run = _Run(chosen, shards, labels, output)
     _refuse_foreign(output)
-    with storage.owned(output):
-        if restart:
+    place = devices.find(device, precision, progress)
+    first = place.rank == 0
+    with storage.owned(output) if first else nullcontext(), devices.together(place):
+        if restart and first:
             run.clear()
+        devices.wait(place)
         made = run.made_before()
         if made is not None:
-            return TrainingReport(output, made, was_there=True)
+            return TrainingReport(output, made, was_there=True) if first else None
         checkpoints = Checkpoints(output / _CHECKPOINTS)
-        checkpoints.claim(run.identity)
-        progress.note(f"reading {shards.rows('train'):,} papers of {corpus}")
-        trainee = trainee_class.prepare(chosen, run.papers("train"), run.papers("validation"))
-        fitted = fit(trainee, checkpoints, progress, chosen.patience)
-        run.save(trainee.classifier(fitted.weights), fitted.epochs)
+        if first:
+            checkpoints.claim(run.identity)
+            progress.note(f"reading {shards.rows('train'):,} papers of {corpus}")
+        surroundings = Surroundings(_cache(), place, progress if first else Silent())
+        trainee = trainee_class.prepare(chosen, run.papers("train"), run.papers("validation"), surroundings)
+        audience = Audience(observers if first else (), progress)
+        facts = run.facts() | {"device": place.device, "precision": place.precision, "processes": place.processes}
+        fitted = fit(trainee, checkpoints, surroundings.progress, chosen.patience, (audience,), place, facts)
+        if not first:
+            return None
+        try:
+            card = run.save(trainee.classifier(fitted.weights), fitted.epochs)
+        except BaseException:
+            audience.stopped()
+            raise
         checkpoints.discard()
-    return TrainingReport(output, cards.read(output), was_there=False)
+        audience.finished(output, card)
+    return TrainingReport(output, card, was_there=False)
+
+
+def _cache() -> Path:
+    """The user's cache folder of this program (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "arxivcli"
 
 
 def _check(shards: Shards, labels: tuple[str, ...]) -> None:
@@ -118,6 +150,16 @@ class _Run:
             "version": __version__,
         }
 
+    def facts(self) -> dict[str, Any]:
+        """What an observer may want to know about it."""
+        return {
+            "name": self._output.name,
+            "folder": self._output,
+            "settings": self.identity["settings"],
+            "labels": self._labels,
+            "corpus": self.identity["corpus"],
+        }
+
     def clear(self) -> None:
         """Remove what an earlier training left, and nothing else."""
         Checkpoints(self._output / _CHECKPOINTS).discard()
@@ -141,23 +183,30 @@ class _Run:
         """The papers of a split whose primary is one of the labels."""
         labels, shards = self._labels, self._shards
 
+        def known(batch: pa.RecordBatch) -> pa.BooleanArray:
+            return pa.array(metrics.label_indices(batch["categories"], labels)[0] != metrics.NOT_LISTED)
+
         def texts() -> Iterator[pa.StringArray]:
             for batch in shards.batches(split):
-                primaries = metrics.label_indices(batch["categories"], labels)[0]
-                yield text.model_input(batch).filter(pa.array(primaries != metrics.NOT_LISTED))
+                yield text.model_input(batch).filter(known(batch))
 
-        found = [
-            metrics.label_indices(b["categories"], labels)[0] for b in shards.batches(split, columns=["categories"])
-        ]
-        truth = np.concatenate([np.empty(0, np.int64), *found])
+        def ids() -> Iterator[pa.StringArray]:
+            for batch in shards.batches(split, columns=["id", "categories"]):
+                yield batch["id"].filter(known(batch))
+
+        found = [metrics.label_indices(b["categories"], labels) for b in shards.batches(split, columns=["categories"])]
+        truth = np.concatenate([np.empty(0, np.int64), *(primaries for primaries, _ in found)])
+        listed = np.concatenate([np.empty((0, metrics.MOST_LISTED), np.int64), *(every for _, every in found)])
+        listed = listed[truth != metrics.NOT_LISTED]
         truth = truth[truth != metrics.NOT_LISTED]
         importance = np.ones(len(labels))
         if self._chosen.prior == "arxiv":
             importance = metrics.importance(truth, labels, taxonomy.papers_per_label(shards.level))
-        return LabelledTexts(texts, truth, labels, importance)
+        key = hashlib.sha256("\n".join((self.identity["corpus"], split, text.RECIPE, *labels)).encode()).hexdigest()
+        return LabelledTexts(texts, truth, labels, importance, listed, ids, key)
 
-    def save(self, classifier: Classifier, epochs: tuple[Epoch, ...]) -> None:
-        """Calibrate, and write the folder, its card last."""
+    def save(self, classifier: Classifier, epochs: tuple[Epoch, ...]) -> cards.Card:
+        """Calibrate, and write the folder, its card last; the card."""
         fitted, figures = self._calibrated(classifier)
         best = max((epoch for epoch in epochs if epoch.best), key=lambda epoch: epoch.number)
         card = cards.Card(
@@ -179,6 +228,7 @@ class _Run:
             (self._output / SETTINGS).write_text(settings.to_toml(self._chosen), "utf-8")
             (self._output / "README.md").write_text(cards.readme(card), "utf-8")
             cards.write(self._output, card)
+        return cards.read(self._output)
 
     def _calibrated(self, classifier: Classifier) -> tuple[calibration.Calibration, dict[str, float]]:
         held_out = self.papers("calibration")

@@ -1,0 +1,112 @@
+"""Devices, precision and processes: what there is, what was asked for, and what several processes agree on."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, get_args
+
+import torch
+from accelerate.state import PartialState
+from torch import distributed
+
+from arxivcli.errors import TrainingError
+from arxivcli.surroundings import Place, Precision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arxivcli.progress import Progress
+
+_HINT = "see what `python -m torch.utils.collect_env` finds, or train with --device cpu"
+
+
+def find(device: str, precision: str, progress: Progress) -> Place:
+    """This process's place: `device` (auto, cpu, cuda, mps, xpu) in `precision` (auto, fp32, bf16, fp16).
+
+    Under `torchrun`, `accelerate launch` or `mpirun` the processes are joined first. What auto settles for is told.
+
+    Raises:
+        TrainingError: a device asked for by name cannot be used, or cannot do the precision.
+    """
+    kind, trouble = _usable(device)
+    if trouble and device != "auto":
+        raise TrainingError(f"cannot train on {device}: {trouble}", _HINT)
+    state = PartialState(cpu=kind == "cpu") if _several() else None
+    place = str(state.device) if state is not None else kind
+    first = state is None or state.process_index == 0
+    if first and (trouble or (kind == "cpu" and device == "auto")):
+        progress.note(f"training on the CPU: {trouble or 'no GPU found'}")
+    chosen = _precision(kind, precision)
+    if kind == "cuda" and chosen == "fp32":
+        torch.set_float32_matmul_precision("high")  # TF32: fp32 at tensor-core speed, with ten bits of mantissa
+    if state is None:
+        return Place(place, chosen)
+    return Place(place, chosen, state.process_index, state.num_processes)
+
+
+def _several() -> bool:
+    """Whether a launcher has started this process as one of several."""
+    names = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+    return any(os.environ.get(name, "1") not in {"", "1"} for name in names)
+
+
+def _usable(wanted: str) -> tuple[str, str]:
+    """The kind of device to use (the CPU where all else fails), and what is wrong with the one that was wanted."""
+    if wanted == "cpu":
+        return "cpu", ""
+    with warnings.catch_warnings(record=True) as said:  # PyTorch tells of a broken driver in a warning only
+        warnings.simplefilter("always")
+        found = torch.accelerator.current_accelerator(check_available=True)
+    kind = "cpu" if found is None else found.type
+    if kind == "cpu" or wanted not in {"auto", kind}:
+        why = " ".join(str(said[0].message).split()) if said else ""
+        if wanted != "auto":
+            why = why or f"this PyTorch ({torch.__version__}) finds {'no GPU' if kind == 'cpu' else f'only {kind}'}"
+        return "cpu", why
+    try:
+        torch.ones(8, device=kind).sum().item()
+    except RuntimeError as error:
+        return "cpu", f"{kind} is there but fails: {' '.join(str(error).split())}"
+    return kind, ""
+
+
+def _precision(kind: str, wanted: str) -> Precision:
+    bf16 = _has_bf16(kind)
+    if wanted == "auto":
+        return "bf16" if bf16 and kind != "cpu" else "fp32"  # few CPUs are quicker in bf16, most are slower
+    if wanted == "bf16" and not bf16:
+        raise TrainingError(f"{kind} here has no bf16", "choose --precision fp16 or fp32")
+    return next(name for name in get_args(Precision) if name == wanted)
+
+
+def _has_bf16(kind: str) -> bool:
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return kind in {"cpu", "xpu"}
+
+
+def agreed(number: int, place: Place) -> int:
+    """The largest `number` any process says; every process must ask at the same step."""
+    if place.processes == 1:
+        return number
+    told = torch.tensor([number], device=place.device)
+    distributed.all_reduce(told, distributed.ReduceOp.MAX)
+    return int(told.item())
+
+
+def wait(place: Place) -> None:
+    """Until all processes are here."""
+    agreed(0, place)
+
+
+@contextmanager
+def together(place: Place) -> Iterator[None]:
+    """Inside, processes may talk; afterwards this one is alone."""
+    try:
+        yield
+    finally:
+        if place.processes > 1 and distributed.is_initialized():
+            distributed.destroy_process_group()
+            PartialState._reset_state()
