@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from arxivcli.learning.loop import Epoch
+
     Source = Callable[[], tuple["Reading", ...]]
 
 SECONDS = 1.0
@@ -58,6 +60,8 @@ class Reading:
 class Gauges:
     """Samples on a thread of its own, between `start` and `stop` or inside `with`; a driver that fails says nothing.
 
+    As an observer of a training it samples while that lasts, and only the machine when it runs on the CPU.
+
     Args:
         gpus: Whether to look for GPUs; without any, and where none answers, it is the machine itself.
         seconds: Between two samples.
@@ -86,15 +90,36 @@ class Gauges:
     def stop(self) -> None:
         """No more samples; a driver that hangs is not waited for."""
         self._stopped.set()
-        self._thread.join(_PATIENCE)
+        if self._thread.ident is not None:
+            self._thread.join(_PATIENCE)
 
     def latest(self) -> tuple[Reading, ...]:
         """The newest readings, one a device; none before the first sample."""
         return self._latest
 
+    def began(self, facts: dict[str, Any]) -> None:
+        """Sample what the training runs on."""
+        self._gpus = facts.get("device", "cpu") != "cpu"
+        self.start()
+
+    def stepped(self, step: int, loss: float, rate: float) -> None:
+        """Nothing to do: samples come from the thread."""
+
+    def epoch_ended(self, epoch: Epoch) -> None:
+        """Nothing to do."""
+
+    def finished(self, folder: Path, card: Any) -> None:  # noqa: ARG002  an observer's
+        """No more samples."""
+        self.stop()
+
+    def stopped(self) -> None:
+        """No more samples."""
+        self.stop()
+
     def _watch(self) -> None:
         sources = [nvidia(), amd(self._drm)] if self._gpus else []
         machine = host()
+        self._stopped.wait(min(self._seconds, 0.2))  # how busy a processor is shows over some time only
         while not self._stopped.is_set():
             read = (source() for source in sources)
             self._latest = next((readings for readings in read if readings), ()) or machine()

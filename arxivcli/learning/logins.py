@@ -17,6 +17,9 @@ from arxivcli.errors import UsageError, unknown
 Mode = Literal["online", "offline", "disabled"]
 
 _CLOUD = "https://api.wandb.ai"
+_CLOUD_HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")
+"""One server: its address changed with wandb 0.31, and keys are kept under either."""
+
 _SYNONYMS = {"dryrun": "offline", "run": "online", "shared": "online"}
 
 
@@ -79,8 +82,10 @@ def _key_place() -> str:
             return name
     usual = [Path.home() / ".netrc", Path.home() / "_netrc"]
     path = Path(os.environ.get("NETRC") or next((p for p in usual if p.exists()), usual[0])).expanduser()
+    host = urlsplit(server()).netloc
     try:
-        found = netrc.netrc(path).authenticators(urlsplit(server()).netloc)
+        entries = netrc.netrc(path)
     except (netrc.NetrcParseError, OSError, UnicodeDecodeError):
         return ""
-    return str(path) if found and found[2] else ""
+    found = [entries.authenticators(name) for name in (_CLOUD_HOSTS if host in _CLOUD_HOSTS else (host,))]
+    return str(path) if any(entry and entry[2] for entry in found) else ""

@@ -18,7 +18,6 @@ from urllib.request import getproxies
 
 import numpy as np
 
-from arxivcli.learning import logins
 from arxivcli.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -184,20 +183,21 @@ class _Teller(threading.Thread):
 
     def _opened(self) -> Any:
         """The run; kept on disk when the server is not to be had."""
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its own troubles are told nobody unasked
         import wandb  # noqa: PLC0415  most of a second, for those who track
 
+        server = wandb.setup(wandb.Settings(silent=True)).settings.base_url
+        if self._mode == "offline":
+            return self._init(wandb, "offline")
+        try:
+            _connect(server)
+            return self._init(wandb, "online")
+        except (wandb.errors.Error, OSError) as error:
+            why = _first_line(error)
+        wandb.teardown()  # its service would not take the run's id again
         wandb.setup(wandb.Settings(silent=True))
-        if self._mode == "online":
-            try:
-                _connect(logins.server())
-                return self._init(wandb, "online")
-            except (wandb.errors.Error, OSError, TimeoutError) as error:
-                why = _first_line(error)
         run = self._init(wandb, "offline")
-        if self._mode == "online":
-            self._notes.put(
-                f"W&B at {logins.server()}: {why}; kept on disk, `wandb sync {run.settings.sync_dir}` sends it"
-            )
+        self._notes.put(f"W&B at {server}: {why}; kept on disk, `wandb sync {run.settings.sync_dir}` sends it")
         return run
 
     def _init(self, wandb: Any, mode: Mode) -> Any:
