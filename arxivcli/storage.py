@@ -8,13 +8,13 @@ import hashlib
 import os
 import socket
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from arxivcli.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PARTIAL = ".partial"
 """Suffix of a file that is being written; never taken for the finished one."""
@@ -34,6 +34,11 @@ _MEANINGS = {
     errno.EEXIST: ("a file stands where a folder should be", "choose another output"),
     errno.EISDIR: ("a folder stands where a file should be", "choose another output"),
 }
+
+
+def cache_folder() -> Path:
+    """The user's cache folder of this program (XDG Base Directory Specification); it need not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "arxivcli"
 
 
 @contextmanager

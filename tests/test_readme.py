@@ -124,7 +124,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, str]]:
-    """Where `fetch` finds arXiv: a double on this machine."""
+    """Where `fetch` finds arXiv and `doctor` the hub: a double on this machine."""
     with Double(1_500, page=500) as double:
         yield {
             "ARXIVCLI_OAI_URL": double.oai_url,
@@ -132,6 +132,7 @@ def servers() -> Iterator[dict[str, str]]:
             "ARXIVCLI_SNAPSHOT_URL": double.snapshot_url,
             "ARXIVCLI_ALLOW_HOST": double.origin("storage", "localhost").partition("//")[2],
             "ARXIVCLI_PACE": "0.05",
+            "HF_ENDPOINT": double.origin("query"),
         }
 
 

@@ -15,7 +15,7 @@ from arxivcli.errors import StorageError
 from arxivcli.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import rich.progress
     from rich.console import Console, RenderableType
@@ -37,7 +37,7 @@ GAP = 3
 _ENDLESS = 10_000
 _SLOW = 10  # per second: below, a rate needs its decimals
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_standing: list[Bar] = []
+_standing: list[Callable[[], None]] = []
 
 
 def escaped(text: str) -> str:
@@ -174,15 +174,28 @@ def progress(state: State) -> Progress:
     """Who watches long work: a bar on a terminal, else a line every five seconds, nobody with --quiet."""
     if state.quiet:
         return Silent()
-    if sys.stderr.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}:
-        return Bar()
-    return Lines()
+    return Bar() if can_draw() else Lines()
+
+
+def can_draw() -> bool:
+    """Whether stderr is a terminal where lines can be drawn again."""
+    return sys.stderr.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
 
 
 def close() -> None:
     """Take down bars that still stand because their work stopped early."""
     while _standing:
-        _standing[-1].end()
+        _standing[-1]()
+
+
+def stands(take_down: Callable[[], None]) -> None:
+    """Something is being drawn, which `take_down` ends; it calls `fell` with itself."""
+    _standing.append(take_down)
+
+
+def fell(take_down: Callable[[], None]) -> None:
+    """It is drawn no more."""
+    _standing.remove(take_down)
 
 
 def _facts(facts: dict[str, str | float]) -> str:
@@ -197,7 +210,7 @@ class Bar:
     """Progress on a terminal: what, bar, done of total, rate, time left, facts."""
 
     def __init__(self) -> None:
-        self._console = stderr_console()
+        self.console = stderr_console()
         self._bar: rich.progress.Progress | None = None
         self._task: Any = None
 
@@ -213,7 +226,7 @@ class Bar:
             TextColumn("{task.fields[count]}", markup=False),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             TextColumn("{task.fields[facts]}", markup=False),
-            console=self._console,
+            console=self.console,
             refresh_per_second=4,
             redirect_stdout=False,  # results keep going where they belong
         )
@@ -222,7 +235,7 @@ class Bar:
         self._task = self._bar.add_task(escaped(what), total=total, count="", facts="")
         self._drawn = 0.0
         self._bar.start()
-        _standing.append(self)
+        stands(self.end)
 
     def advance(self, units: int = 1, **facts: str | float) -> None:
         """Move the bar, though not more often than eyes can follow."""
@@ -240,7 +253,7 @@ class Bar:
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
-        self._console.print(escaped(text), soft_wrap=True)
+        self.console.print(escaped(text), soft_wrap=True)
 
     def end(self) -> None:
         """Leave the bar as it is and let the next line follow."""
@@ -248,7 +261,7 @@ class Bar:
             bar, self._bar = self._bar, None
             self._draw(bar)
             bar.stop()
-            _standing.remove(self)
+            fell(self.end)
 
     def _draw(self, bar: rich.progress.Progress, pause: str = "") -> None:
         self._drawn = time.monotonic()

@@ -13,6 +13,7 @@ from arxivcli.cli.options import state
 
 Device = Literal["auto", "cpu", "cuda", "mps", "xpu"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Tracking = Literal["online", "offline", "disabled"]
 
 
 def train(
@@ -38,6 +39,13 @@ def train(
     precision: Annotated[
         Precision, typer.Option(help="Of the arithmetic; auto is bf16 on GPUs that have it.")
     ] = "auto",
+    wandb: Annotated[
+        Tracking | None,
+        typer.Option(
+            help="Track with Weights & Biases; offline keeps it for `wandb sync`.",
+            show_default="online when logged in, unless WANDB_MODE says otherwise; else disabled",
+        ),
+    ] = None,
     show: Annotated[bool, typer.Option("--list", help="List the presets and their settings, and exit.")] = False,
 ) -> None:
     """Train a model on a corpus; the same command continues an interrupted training."""
@@ -52,14 +60,15 @@ def train(
             for key, value in chosen.model_dump().items()
         ]
         return console.show_table(("preset", "setting", "value"), rows)
+    from arxivcli.cli import watching
     from arxivcli.steps import training
 
     quoted = None if encoder is None else json.dumps(encoder, ensure_ascii=False)
     options = {"balance": balance, "seed": seed, "encoder": quoted}
     changes = (*(change or ()), *(f"{key}={value}" for key, value in options.items() if value is not None))
     folder = output or Path("models") / model
-    progress = console.progress(state(context))
-    report = training.train(data, model, folder, progress, config, changes, restart, device, precision)
+    progress, observers = watching.watchers(state(context), wandb)
+    report = training.train(data, model, folder, progress, config, changes, restart, device, precision, observers)
     if report is None:  # another process of the same training speaks
         return None
     progress.note(f"{folder} was finished before: nothing to do" if report.was_there else f"saved {folder}")

@@ -132,7 +132,7 @@ def _train(run: _Run, progress: Progress, patience: int, audience: Audience) -> 
                 if run.save_is_due():
                     run.save()
             progress.end()
-            progress.note(run.close_epoch(epoch))
+            run.close_epoch(epoch)
             audience.epoch_ended(run.history[-1])
             run.save()
 
@@ -167,7 +167,7 @@ class _Run:
     def facts(self) -> dict[str, Any]:
         """How long it will be, and where it begins."""
         names = ("epochs", "steps_per_epoch", "papers_per_step")
-        return {name: getattr(self.trainee, name) for name in names} | {"step": self.step}
+        return {name: getattr(self.trainee, name) for name in names} | {"step": self.step, "history": (*self.history,)}
 
     def one_step(self) -> float:
         loss = self.trainee.step(self.step)
@@ -196,7 +196,7 @@ class _Run:
             "lower the learning rate with --set lr=…, and --restart",
         )
 
-    def close_epoch(self, number: int) -> str:
+    def close_epoch(self, number: int) -> None:
         validation = self.trainee.validate()
         if not math.isfinite(validation["loss"]):
             raise TrainingError(
@@ -209,8 +209,6 @@ class _Run:
         self.loss_sum, self.counted = 0.0, 0
         if best:
             self.best = {name: tensor.copy() for name, tensor in self.trainee.weights().items()}
-        figures = ", ".join(f"{name} {value:.4f}" for name, value in validation.items())
-        return f"epoch {number}: train loss {epoch.train_loss:.4f}, validation {figures}{' (best)' if best else ''}"
 
     def epochs_since_best(self) -> int:
         return next((i for i, epoch in enumerate(reversed(self.history)) if epoch.best), len(self.history))

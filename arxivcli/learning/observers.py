@@ -18,8 +18,10 @@ class Observer(Protocol):
     def began(self, facts: dict[str, Any]) -> None:
         """Training begins or goes on.
 
-        `facts`: epochs, steps_per_epoch, papers_per_step, step (0, or where it goes on), and from the step: name,
-        folder, settings, labels, device, precision, processes, corpus.
+        `facts`: epochs, steps_per_epoch, papers_per_step, step (0, or where it goes on), history (the epochs
+        that are done), and from the step: name, folder, settings, labels, device, precision, processes, corpus, and
+        answers, which gives truth and answers (both (n,) indices of labels) for the calibration papers once it is
+        finished.
         """
 
     def stepped(self, step: int, loss: float, rate: float) -> None:

@@ -143,6 +143,7 @@ class _Run:
         self._shards = shards
         self._labels = labels
         self._output = output
+        self._answers = (np.empty(0, np.int64), np.empty(0, np.int64))
         self.identity = {
             "settings": chosen.model_dump(),
             "corpus": shards.manifest_sha256,
@@ -158,6 +159,7 @@ class _Run:
             "settings": self.identity["settings"],
             "labels": self._labels,
             "corpus": self.identity["corpus"],
+            "answers": lambda: self._answers,
         }
 
     def clear(self) -> None:
@@ -234,6 +236,7 @@ class _Run:
         held_out = self.papers("calibration")
         none = np.empty((0, len(classifier.labels)), np.float32)
         logits = np.concatenate([none, *(classifier.scores(batch) for batch in held_out.texts())])
+        self._answers = (held_out.truth, logits.argmax(axis=1))
         weights = held_out.importance[held_out.truth]
         fitted = calibration.fit(logits, held_out.truth, weights)
         figures = {}
