@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -44,14 +45,16 @@ def until(true: Callable[[], bool], seconds: float = 20) -> bool:
 
 def shown(prepare: str, then: str = "", **environment: str) -> tuple[list[str], str]:
     """Readings a process prints, and what is said on its stderr."""
-    ran = subprocess.run(
-        [sys.executable, "-c", SHOW.format(prepare=prepare, then=then)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)} | environment,
-        timeout=60,
-    )
+    with tempfile.TemporaryDirectory() as folder:  # with LOGLEVEL=DEBUG nvitop leaves a log where it stands
+        ran = subprocess.run(
+            [sys.executable, "-c", SHOW.format(prepare=prepare, then=then)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)} | environment,
+            timeout=60,
+        )
     return ran.stdout.splitlines(), ran.stderr
 
 
