@@ -28,7 +28,8 @@ from arxivcli.models import card as cards
 from arxivcli.models import hub, shelf
 from arxivcli.models.embeddings import CachedEncoder, Store, key
 from arxivcli.models.encoder import Encoder
-from arxivcli.models.frozen_training import FrozenSettings, FrozenTrainee
+from arxivcli.models.frozen_settings import FrozenSettings
+from arxivcli.models.frozen_training import FrozenTrainee
 from arxivcli.progress import Silent
 from arxivcli.steps import evaluation, training
 from arxivcli.steps.preprocessing import Recipe, preprocess

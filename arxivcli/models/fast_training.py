@@ -14,6 +14,7 @@ from arxivcli import text
 from arxivcli.models import vocabulary as vocabularies
 from arxivcli.models.fast import FastClassifier, bag_weights, quantised
 from arxivcli.models.features import Bags, Vocabulary
+from arxivcli.models.mix import Mix
 from arxivcli.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class FastTrainee:
         vocabulary: Vocabulary,
         training: _Papers,
         validation: _Papers,
-        importance: NDArray[np.float64],
+        mix: Mix,
     ) -> None:
         self.settings = settings
         self.labels = labels
@@ -82,13 +83,9 @@ class FastTrainee:
         ]
         self.rate = settings.lr
         self._epoch_order = -1, np.empty(0, np.int64)
-        # Towards the wanted mix of labels, half of the way by what papers count here, half by shifted logits at the
-        # end: the first spends the model's room where the mix wants it, the second keeps rare labels learned.
-        self._shift = np.log(importance) / 2
-        counts = np.maximum(np.bincount(training.truth, minlength=len(labels)), 1)
-        weights = (papers / (len(labels) * counts)) ** settings.balance * np.exp(self._shift)
-        weights *= papers / weights[training.truth].sum()
-        self._loss = nn.CrossEntropyLoss(torch.from_numpy(weights).float(), label_smoothing=settings.label_smoothing)
+        self._mix = mix
+        weights = torch.from_numpy(mix.weights).float()
+        self._loss = nn.CrossEntropyLoss(weights, label_smoothing=settings.label_smoothing)
 
     @classmethod
     def prepare(
@@ -108,7 +105,7 @@ class FastTrainee:
             vocabulary,
             _Papers.of(vocabulary, training),
             _Papers.of(vocabulary, validation),
-            training.importance,
+            Mix.of(training, settings.balance),
         )
 
     def step(self, number: int) -> float:
@@ -149,7 +146,7 @@ class FastTrainee:
     def validate(self) -> dict[str, float]:
         """Loss and top-1 on the validation papers in the wanted mix of labels, and top-1 by their titles alone."""
         truth = torch.from_numpy(self._validation.truth)
-        weights = torch.from_numpy(np.exp(2 * self._shift))[truth]
+        weights = torch.from_numpy(self._mix.importance)[truth]
         whole, titles = (self._logits(np.full(len(truth), from_title)) for from_title in (False, True))
         losses = nn.functional.cross_entropy(whole, truth, reduction="none")
         figures = {"loss": losses, "top1": whole.argmax(1) == truth, "title_only_top1": titles.argmax(1) == truth}
@@ -163,7 +160,7 @@ class FastTrainee:
                 some = slice(start, start + _VALIDATION_BATCH)
                 bags = self._validation.taken(rows[some], from_title[some])
                 parts.append(self._network(bags, bag_weights(bags, self._idf)))
-        return torch.cat(parts) + torch.from_numpy(self._shift).float()
+        return torch.cat(parts) + torch.from_numpy(self._mix.shift).float()
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Weights and the moments of both optimisers."""
@@ -196,7 +193,7 @@ class FastTrainee:
         """The finished model from weights of `weights()`."""
         embeddings, scales = quantised(weights["bag.weight"].astype(np.float32), self.settings.bits)
         head = np.ascontiguousarray(weights["head.weight"].astype(np.float32).T)
-        bias = (weights["head.bias"] + self._shift).astype(np.float32)
+        bias = (weights["head.bias"] + self._mix.shift).astype(np.float32)
         return FastClassifier(self.labels, self.vocabulary, self._idf16, embeddings, scales, head, bias)
 
 

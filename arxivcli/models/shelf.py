@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 BUILTIN = "builtin"
 _CLASSES = {
     "fast": "arxivcli.models.fast:FastClassifier",
+    "finetuned": "arxivcli.models.finetuned:FinetunedClassifier",
     "frozen": "arxivcli.models.frozen:FrozenClassifier",
 }
 _TRAINEES = {
     "fast": "arxivcli.models.fast_training:FastTrainee",
+    "finetuned": "arxivcli.models.finetuned_training:FinetunedTrainee",
     "frozen": "arxivcli.models.frozen_training:FrozenTrainee",
 }
 _PRESETS = files("arxivcli.models") / "presets"
