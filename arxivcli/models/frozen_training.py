@@ -91,7 +91,7 @@ class FrozenTrainee:
             TrainingError: it gives no numbers in this precision.
         """
         encoder = _encoder(settings, surroundings)
-        embedder = CachedEncoder.of(encoder, surroundings.cache, surroundings.progress)
+        embedder = CachedEncoder(encoder, surroundings)
         return cls(
             settings,
             embedder,
