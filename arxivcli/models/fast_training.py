@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import nn
 
 from arxivcli import text
@@ -15,12 +14,12 @@ from arxivcli.models import vocabulary as vocabularies
 from arxivcli.models.fast import FastClassifier, bag_weights, quantised
 from arxivcli.models.features import Bags, Vocabulary
 from arxivcli.models.mix import Mix
-from arxivcli.settings import Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arxivcli.models.base import LabelledTexts
+    from arxivcli.models.fast_settings import FastSettings
     from arxivcli.surroundings import Surroundings
 
 _VALIDATION_BATCH = 4096
@@ -29,31 +28,8 @@ _LARGEST_BATCH = 512
 _STARTING_SPREAD = 0.1
 
 
-class FastSettings(Settings):
-    """Settings of `--model fast`."""
-
-    kind: Literal["fast"] = "fast"
-    seed: int = 0
-    dimension: int = Field(128, ge=2, le=1024, multiple_of=2)
-    bits: Literal[4, 8] = 4
-    min_count: int = Field(12, ge=1)
-    max_words: int = Field(65_535, ge=1)
-    max_pairs: int = Field(200_000, ge=0)
-    epochs: int | None = Field(None, ge=1, le=1000)
-    batch_size: int | None = Field(None, ge=1)
-    lr: float = Field(0.0025, gt=0)
-    feature_dropout: float = Field(0.45, ge=0, lt=1)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    title_only: float = Field(0.1, ge=0, le=1)
-    balance: float = Field(0.0, ge=0, le=1)
-    prior: Literal["corpus", "arxiv"] = "corpus"
-    patience: int = Field(2, ge=1)
-
-
 class FastTrainee:
     """A fast model being trained (see `learning.loop.Trainee`)."""
-
-    Settings = FastSettings
 
     def __init__(
         self,

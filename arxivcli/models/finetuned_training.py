@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import distributed, nn
 
 from arxivcli import metrics
@@ -17,7 +16,6 @@ from arxivcli.models import encoders, tokens, tuning
 from arxivcli.models.finetuned import FinetunedClassifier, batches
 from arxivcli.models.mix import Mix
 from arxivcli.models.targets import losses, targets
-from arxivcli.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
 
     from arxivcli.models.base import LabelledTexts
     from arxivcli.models.encoders import Pretrained
+    from arxivcli.models.finetuned_settings import FinetunedSettings
     from arxivcli.models.tokens import Papers
     from arxivcli.surroundings import Surroundings
 
@@ -36,44 +35,12 @@ _FIRST_SCALE = 4096.0
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 
-class FinetunedSettings(Settings):
-    """Settings of a fine-tuned transformer; README and presets say what they are good for."""
-
-    kind: Literal["finetuned"] = "finetuned"
-    encoder: str
-    seed: int = 0
-    task: Literal["primary", "all"] = "primary"
-    max_length: int = Field(512, ge=8)
-    freeze_layers: int = Field(0, ge=0)
-    epochs: int = Field(3, ge=1, le=1000)
-    batch_size: int = Field(32, ge=1)
-    micro_batch: int | None = Field(None, ge=1)
-    lr: float = Field(3e-5, gt=0)
-    layer_decay: float = Field(1.0, gt=0, le=1)
-    warmup: float = Field(0.06, ge=0, le=1)
-    weight_decay: float = Field(0.01, ge=0)
-    max_norm: float = Field(1.0, gt=0)
-    dropout: float | None = Field(None, ge=0, lt=1)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    cross_lists: float = Field(0.0, ge=0, lt=1)
-    title_only: float = Field(0.1, ge=0, le=1)
-    balance: float = Field(0.0, ge=0, le=1)
-    prior: Literal["corpus", "arxiv"] = "corpus"
-    lora_rank: int = Field(0, ge=0)
-    lora_alpha: int = Field(32, ge=1)
-    lora_dropout: float = Field(0.05, ge=0, lt=1)
-    compile: bool = False
-    patience: int = Field(2, ge=1)
-
-
 class FinetunedTrainee:
     """A transformer being fine-tuned (see `learning.loop.Trainee`).
 
     Each batch goes through the network in parts of `micro_batch` papers, every part with a random state of its own, and
     several processes share the parts: the gradient is the same however many processes there are.
     """
-
-    Settings = FinetunedSettings
 
     def __init__(
         self,
