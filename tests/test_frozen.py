@@ -513,12 +513,3 @@ def test_the_presets_are_what_they_say() -> None:
     for name, expected in (("minilm", "all-MiniLM-L6-v2"), ("mpnet", "all-mpnet-base-v2")):
         settings = FrozenSettings(**shelf.preset(name))
         assert settings.encoder == f"sentence-transformers/{expected}"
-
-
-def test_the_list_of_presets_needs_no_encoder() -> None:
-    ask = "import sys; from arxivcli.cli.app import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
-    ran = subprocess.run(
-        [sys.executable, "-c", ask, "train", "--list"], capture_output=True, text=True, check=True, env=os.environ
-    )
-    assert "sentence-transformers/all-mpnet-base-v2" in ran.stdout
-    assert "sentence_transformers" not in ran.stderr.split()
