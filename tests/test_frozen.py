@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 from arxivcli import text
 from arxivcli.errors import FolderError, RemoteError, TrainingError, UsageError
@@ -28,11 +29,12 @@ from arxivcli.models import card as cards
 from arxivcli.models import hub, shelf
 from arxivcli.models.embeddings import CachedEncoder, Store, key
 from arxivcli.models.encoder import Encoder
-from arxivcli.models.frozen_training import FrozenSettings, FrozenTrainee
+from arxivcli.models.frozen_settings import FrozenSettings
+from arxivcli.models.frozen_training import FrozenTrainee
 from arxivcli.progress import Silent
 from arxivcli.steps import evaluation, training
 from arxivcli.steps.preprocessing import Recipe, preprocess
-from arxivcli.surroundings import Place
+from arxivcli.surroundings import Place, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,7 +191,7 @@ def test_the_folder_stands_alone(model: Path, tmp_path: Path, encoder: Encoder) 
         text=True,
         check=True,
     )
-    assert json.loads(ran.stdout)["labels"][0] == "hep-ph"
+    assert json.loads(ran.stdout)["top_category"] == "hep-ph"
     assert ran.stderr == ""
     names = set(contents(model))
     assert {"head.safetensors", "encoder/model.safetensors", "encoder/modules.json"} < names
@@ -212,8 +214,6 @@ def test_one_flipped_byte_is_noticed(model: Path, tmp_path: Path, name: str) -> 
 
 
 def test_a_head_of_another_encoder_is_refused(model: Path, tmp_path: Path) -> None:
-    from safetensors.numpy import load_file, save_file
-
     folder = tmp_path / "mine"
     shutil.copytree(model, folder)
     tensors = load_file(folder / "head.safetensors")
@@ -243,11 +243,11 @@ def test_embeddings_are_made_once_for_all_runs(corpus: Path, model: Path, tmp_pa
 
 def test_what_was_cached_is_what_is_fresh(encoder: Encoder, tmp_path: Path) -> None:
     texts = texts_of(30).to_pylist()
-    cached = CachedEncoder.of(encoder, tmp_path, Silent())
+    cached = CachedEncoder(encoder, Surroundings(tmp_path))
     fresh = cached.embed(texts[:20])
     np.testing.assert_array_equal(fresh, encoder.embed(texts[:20]))
     with counted() as encoded:
-        known = CachedEncoder.of(encoder, tmp_path, Silent()).embed(texts[::-1] + texts)
+        known = CachedEncoder(encoder, Surroundings(tmp_path)).embed(texts[::-1] + texts)
     assert sorted(encoded) == sorted(texts[20:])
     np.testing.assert_array_equal(known, np.concatenate([encoder.embed(texts)[::-1], encoder.embed(texts)]))
 
@@ -259,14 +259,13 @@ import invented
 from arxivcli import text
 from arxivcli.models import embeddings
 from arxivcli.models.encoder import Encoder
-from arxivcli.progress import Silent
-from arxivcli.surroundings import Place
-embeddings.BLOCK_ROWS = 8
+from arxivcli.surroundings import Place, Surroundings
+embeddings.BLOCK_ROWS = 4
 encoder = Encoder.load(Path(sys.argv[1]), Place(), 32)
-cached = embeddings.CachedEncoder.of(encoder, Path(sys.argv[2]), Silent())
+cached = embeddings.CachedEncoder(encoder, Surroundings(Path(sys.argv[2])))
 print("ready", flush=True)
 sys.stdin.readline()
-cached.embed(text.model_input(invented.batch(400, 1)).to_pylist())
+cached.embed(text.model_input(invented.batch(100, 1)).to_pylist())
 """
 
 
@@ -288,11 +287,11 @@ def test_two_at_once_and_one_of_them_killed(encoder: Encoder, tmp_path: Path) ->
     for child in children:
         child.communicate()
         assert child.returncode == -signal.SIGKILL
-    texts = texts_of(400).to_pylist()
+    texts = texts_of(100).to_pylist()
     notes = Notes()
     with counted() as encoded:
-        found = CachedEncoder.of(encoder, tmp_path, notes).embed(texts)
-    assert 0 < len(encoded) <= 400 - 3 * 8  # six blocks, at worst each of them made by both
+        found = CachedEncoder(encoder, Surroundings(tmp_path, progress=notes)).embed(texts)
+    assert 0 < len(encoded) <= 100 - 3 * 4  # six blocks, at worst each of them made by both
     assert notes.said == []
     np.testing.assert_array_equal(found, encoder.embed(texts))
 
@@ -367,9 +366,9 @@ def test_an_interrupt_keeps_what_was_encoded(encoder: Encoder, tmp_path: Path) -
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        CachedEncoder.of(encoder, tmp_path, Impatient()).embed(texts)
+        CachedEncoder(encoder, Surroundings(tmp_path, progress=Impatient())).embed(texts)
     with counted() as encoded:
-        CachedEncoder.of(encoder, tmp_path, Silent()).embed(texts)
+        CachedEncoder(encoder, Surroundings(tmp_path)).embed(texts)
     assert len(encoded) == 12 - 7
 
 
@@ -378,11 +377,11 @@ def test_an_encoder_of_no_numbers_ends_the_training(
 ) -> None:
     monkeypatch.setattr(encoder, "stream", lambda texts: iter([np.full((len(texts), 384), np.nan, np.float16)]))
     with pytest.raises(TrainingError, match="no numbers"):
-        CachedEncoder.of(encoder, tmp_path, Silent()).embed(["a paper"])
+        CachedEncoder(encoder, Surroundings(tmp_path)).embed(["a paper"])
     assert len(Store(tmp_path / "embeddings" / encoder.identity, 384)) == 0
 
 
-LONGER = ("epochs=60", "hidden=256")
+LONGER = ("epochs=30",)
 
 
 @pytest.mark.usefixtures("model")  # after which the embeddings are in the cache
@@ -404,9 +403,26 @@ def test_cut_and_continued_is_as_if_never_cut(corpus: Path, tmp_path: Path) -> N
     assert contents(tmp_path / "cut" / "mine") == contents(tmp_path / "uncut" / "mine")
 
 
+def test_two_processes_that_train_together_share_the_encoding(corpus: Path, model: Path, tmp_path: Path) -> None:
+    changes = [f"--set={change}" for change in QUICK]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "arxivcli"]
+    command += ["train", "--model=minilm", "--device=cpu", "--data", str(corpus), "-o", str(tmp_path / "mine")]
+    command += ["--encoder", str(ENCODER), *changes]
+    environment = os.environ | OFFLINE | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    together, alone = (load_file(folder / "head.safetensors") for folder in (tmp_path / "mine", model))
+    for name, tensor in alone.items():
+        np.testing.assert_allclose(together[name], tensor, atol=1e-4)
+    rows = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.rows")) / (16 + 2 * 384)
+    with counted() as encoded, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+        train(corpus, tmp_path / "alone")
+    assert rows == len(set(encoded))
+
+
 def test_a_gradient_without_numbers_changes_nothing(tmp_path: Path) -> None:
     from arxivcli.models.base import LabelledTexts
-    from arxivcli.surroundings import Surroundings
 
     texts = texts_of(20)
     ids = [f"paper {number}" for number in range(20)]
@@ -497,12 +513,3 @@ def test_the_presets_are_what_they_say() -> None:
     for name, expected in (("minilm", "all-MiniLM-L6-v2"), ("mpnet", "all-mpnet-base-v2")):
         settings = FrozenSettings(**shelf.preset(name))
         assert settings.encoder == f"sentence-transformers/{expected}"
-
-
-def test_the_list_of_presets_needs_no_encoder() -> None:
-    ask = "import sys; from arxivcli.cli.app import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
-    ran = subprocess.run(
-        [sys.executable, "-c", ask, "train", "--list"], capture_output=True, text=True, check=True, env=os.environ
-    )
-    assert "sentence-transformers/all-mpnet-base-v2" in ran.stdout
-    assert "sentence_transformers" not in ran.stderr.split()

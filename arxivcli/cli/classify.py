@@ -82,7 +82,11 @@ def classify(
         return prompt.converse(lambda *paper: job.run([classification.typed(*paper)]), quiet=state(context).quiet)
     else:
         pieces = classification.Pieces(
-            _opened(files or ["-"]), source_format, columns, partial(console.note, state(context))
+            _opened(files or ["-"]),
+            source_format,
+            columns,
+            partial(console.note, state(context)),
+            job.model.most_at_once,
         )
         tally = job.run(pieces, pieces.ready)
     return _account(tally, keep_going, state(context))

@@ -11,10 +11,10 @@ import hashlib
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import distributed
 
 from arxivcli import storage
 from arxivcli.errors import StorageError, TrainingError
@@ -22,13 +22,14 @@ from arxivcli.models.encoder import by_length
 from arxivcli.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from arxivcli.models.encoder import Encoder
+    from arxivcli.surroundings import Surroundings
 
     Blocks = list[NDArray[np.void]]
 
@@ -147,43 +148,65 @@ class Store:
             self._rows.setdefault(known, row)
 
 
-@dataclass
 class CachedEncoder:
     """An encoder that asks its store first, and shows how it goes on."""
 
-    encoder: Encoder
-    store: Store
-    progress: Progress = field(default_factory=Silent)
-
-    @classmethod
-    def of(cls, encoder: Encoder, cache: Path, progress: Progress) -> CachedEncoder:
-        """With the store of this encoder under a cache folder."""
-        folder = cache / "embeddings" / encoder.identity
-        return cls(encoder, Store(folder, encoder.dimension, progress), progress)
+    def __init__(self, encoder: Encoder, surroundings: Surroundings) -> None:
+        folder = surroundings.cache / "embeddings" / encoder.identity
+        self.encoder = encoder
+        self._progress = surroundings.progress
+        self._place = surroundings.place
+        self._store = Store(folder, encoder.dimension, surroundings.progress)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float16]:
         """(len(texts), dimension), in their order."""
         keys = [key(text) for text in texts]
-        self.store.refresh()
-        unknown = {known: text for known, text in zip(keys, texts, strict=True) if known not in self.store}
-        self.progress.advance(len(texts) - len(unknown))
-        if unknown:
-            self._make(list(unknown), list(unknown.values()))
-        return self.store.take(keys)
+        self._make(self._unknown(keys, texts), self._progress.advance)
+        return self._store.take(keys)
 
     def embed_all(self, batches: Iterable[pa.StringArray], total: int, what: str) -> NDArray[np.float16]:
-        """The embeddings of all texts, `total` of them, (total, dimension), shown as a stretch of work."""
-        self.progress.begin(what, total)
+        """The embeddings of all texts, `total` of them, (total, dimension), shown as a stretch of work.
+
+        Processes that train together all call this with the same texts, and each makes its share of them.
+        """
+        self._progress.begin(what, total)
         found = np.empty((total, self.encoder.dimension), np.float16)
         done = 0
         for batch in batches:
-            found[done : done + len(batch)] = self.embed(batch.to_pylist())
-            done += len(batch)
-        self.progress.end()
+            texts = batch.to_pylist()
+            keys = [key(text) for text in texts]
+            shown = _Shown(self._progress, len(texts))
+            unknown = self._unknown(keys, texts)
+            shown.advance(len(texts) - len(unknown))
+            if self._place.processes > 1:
+                self._make_share(unknown, shown)
+                unknown = self._unknown(keys, texts)
+            self._make(unknown, shown.advance)
+            shown.advance(len(texts))
+            found[done : done + len(texts)] = self._store.take(keys)
+            done += len(texts)
+        self._progress.end()
         return found
 
-    def _make(self, keys: list[bytes], texts: list[str]) -> None:
+    def _unknown(self, keys: Sequence[bytes], texts: Sequence[str]) -> dict[bytes, str]:
+        """What nobody has encoded yet, each text once."""
+        self._store.refresh()
+        return {known: text for known, text in zip(keys, texts, strict=True) if known not in self._store}
+
+    def _make_share(self, unknown: dict[bytes, str], shown: _Shown) -> None:
+        """Encode this process's share of new texts, and wait until the others have done theirs.
+
+        Whoever cannot see what another wrote (on another machine, or the cache cannot be written) makes it afterwards.
+        """
+        count, rank = self._place.processes, self._place.rank
+        # By key, so that processes that know different blocks of other writers still share in the same way.
+        mine = {known: text for known, text in unknown.items() if known[0] % count == rank}
+        self._make(mine, lambda made: shown.advance(made * count))
+        distributed.barrier()
+
+    def _make(self, unknown: dict[bytes, str], advance: Callable[[int], None]) -> None:
         """Encode new texts, the longest first, and keep each block as it is full, whatever ends us."""
+        keys, texts = list(unknown), list(unknown.values())
         order = by_length(texts)
         keys = [keys[i] for i in order]
         waiting: list[NDArray[np.float16]] = []
@@ -197,11 +220,25 @@ class CachedEncoder:
                     )
                 waiting.append(rows)
                 made += len(rows)
-                self.progress.advance(len(rows))
+                advance(len(rows))
                 if made - kept >= BLOCK_ROWS or time.monotonic() - since >= BLOCK_SECONDS:
-                    self.store.add(keys[kept:made], np.concatenate(waiting))
+                    self._store.add(keys[kept:made], np.concatenate(waiting))
                     kept, since = made, time.monotonic()
                     waiting.clear()
         finally:
             if waiting:
-                self.store.add(keys[kept : kept + sum(map(len, waiting))], np.concatenate(waiting))
+                rows = np.concatenate(waiting)
+                self._store.add(keys[kept : kept + len(rows)], rows)
+
+
+class _Shown:
+    """Shows how far a batch is, never more than all of it."""
+
+    def __init__(self, progress: Progress, left: int) -> None:
+        self._progress = progress
+        self._left = left
+
+    def advance(self, units: int) -> None:
+        units = min(units, self._left)
+        self._left -= units
+        self._progress.advance(units)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import orjson
 import torch
+from sentence_transformers import SentenceTransformer
 
 from arxivcli import storage
 from arxivcli.errors import FolderError
+from arxivcli.models import encoders
 from arxivcli.models.vocabulary import in_threads
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from sentence_transformers import SentenceTransformer
 
     from arxivcli.surroundings import Place, Precision
 
@@ -50,18 +51,16 @@ class Encoder:
     @classmethod
     def load(cls, folder: Path, place: Place, max_length: int | None = None) -> Self:
         """Read a sentence-transformers folder; texts are cut to `max_length` tokens. Raises FolderError."""
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415  costs seconds; --list needs no encoder
-
+        encoders.hush()
         # Texts are tokenised one by one; without this a fork warns of threads that were never used.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         hint = "name the folder of a sentence-transformers model with safetensors weights"
         if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
             raise FolderError(f"{folder} is no encoder: it has neither modules.json nor config.json", hint)
         try:
-            with _no_bars():
-                network = SentenceTransformer(
-                    str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
-                )
+            network = SentenceTransformer(
+                str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError) as error:
             raise FolderError(f"{folder} is no encoder: {' '.join(str(error).split())[:200]}", hint) from error
         if max_length is not None:
@@ -150,7 +149,7 @@ class Encoder:
 
     def save(self, folder: Path) -> None:
         """Write it as a sentence-transformers folder: safetensors, tokeniser, settings. Raises StorageError."""
-        with storage.storage_errors(folder), _no_bars():
+        with storage.storage_errors(folder):
             self._network.save(str(folder), create_model_card=False, safe_serialization=True)
             for path in folder.rglob("*"):
                 if path.is_file():
@@ -168,24 +167,6 @@ def _vocabulary(tokenizer: Any) -> Any:
     if backend is None:
         return sorted(tokenizer.get_vocab().items())
     return {k: v for k, v in orjson.loads(backend.to_str()).items() if k not in {"truncation", "padding"}}
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """Inside, transformers draws no progress bars of its own."""
-    from transformers.utils.logging import (  # noqa: PLC0415  costs seconds
-        disable_progress_bar,
-        enable_progress_bar,
-        is_progress_bar_enabled,
-    )
-
-    shown = is_progress_bar_enabled()
-    disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 class _OneThread:

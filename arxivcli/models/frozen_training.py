@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
 import torch
-from pydantic import Field
 from torch import nn
 
 from arxivcli import text
@@ -18,7 +17,8 @@ from arxivcli.models import hub
 from arxivcli.models.embeddings import CachedEncoder
 from arxivcli.models.encoder import Encoder
 from arxivcli.models.frozen import FrozenClassifier, Head
-from arxivcli.settings import Settings
+from arxivcli.models.frozen_settings import FrozenSettings
+from arxivcli.models.mix import Mix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,26 +32,6 @@ _VALIDATION_BATCH = 4096
 _LEAST_SPREAD = 1e-6
 _ORDER, _CHANCE = 1, 2
 """Which stream of random numbers: papers of an epoch, or what happens in a step."""
-
-
-class FrozenSettings(Settings):
-    """Settings of `--model minilm` and `--model mpnet`."""
-
-    kind: Literal["frozen"] = "frozen"
-    encoder: str = Field(min_length=1)
-    seed: int = 0
-    max_length: int | None = Field(None, ge=8)
-    hidden: int = Field(1024, ge=1, le=65_536)
-    dropout: float = Field(0.3, ge=0, lt=1)
-    epochs: int = Field(20, ge=1, le=1000)
-    batch_size: int = Field(128, ge=1)
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    title_only: float = Field(0.1, ge=0, le=1)
-    balance: float = Field(0.0, ge=0, le=1)
-    prior: Literal["corpus", "arxiv"] = "corpus"
-    patience: int = Field(4, ge=1)
 
 
 class FrozenTrainee:
@@ -68,8 +48,8 @@ class FrozenTrainee:
         embedder: CachedEncoder,
         training: _Papers,
         validation: _Papers,
-        importance: NDArray[np.float64],
         labels: tuple[str, ...],
+        mix: Mix,
     ) -> None:
         self.settings = settings
         self.labels = labels
@@ -91,13 +71,10 @@ class FrozenTrainee:
             lr=settings.lr,
         )
         self._epoch_order = -1, np.empty(0, np.int64)
-        # Towards the wanted mix of labels, half of the way by what papers count here, half by shifted logits at the
-        # end: the first spends the model's room where the mix wants it, the second keeps rare labels learned.
-        self._shift = np.log(importance) / 2
-        counts = np.maximum(np.bincount(training.truth, minlength=len(labels)), 1)
-        weights = (papers / (len(labels) * counts)) ** settings.balance * np.exp(self._shift)
-        weights *= papers / weights[training.truth].sum()
-        self._loss = nn.CrossEntropyLoss(torch.from_numpy(weights).float(), label_smoothing=settings.label_smoothing)
+        self._mix = mix
+        self._loss = nn.CrossEntropyLoss(
+            torch.from_numpy(mix.weights).float(), label_smoothing=settings.label_smoothing
+        )
 
     @classmethod
     def prepare(
@@ -114,14 +91,14 @@ class FrozenTrainee:
             TrainingError: it gives no numbers in this precision.
         """
         encoder = _encoder(settings, surroundings)
-        embedder = CachedEncoder.of(encoder, surroundings.cache, surroundings.progress)
+        embedder = CachedEncoder(encoder, surroundings)
         return cls(
             settings,
             embedder,
             _Papers.of(embedder, training, "training", titles=settings.title_only > 0),
             _Papers.of(embedder, validation, "validation", titles=True),
-            training.importance,
             training.labels,
+            Mix.of(training, settings.balance),
         )
 
     def step(self, number: int) -> float:
@@ -168,7 +145,7 @@ class FrozenTrainee:
     def validate(self) -> dict[str, float]:
         """Loss and top-1 on the validation papers in the wanted mix of labels, and top-1 by their titles alone."""
         truth = torch.from_numpy(self._validation.truth)
-        weights = torch.from_numpy(np.exp(2 * self._shift))[truth]
+        weights = torch.from_numpy(self._mix.importance)[truth]
         whole, titles = self._logits(self._validation.whole), self._logits(self._validation.titles)
         losses = nn.functional.cross_entropy(whole, truth, reduction="none")
         figures = {"loss": losses, "top1": whole.argmax(1) == truth, "title_only_top1": titles.argmax(1) == truth}
@@ -182,7 +159,7 @@ class FrozenTrainee:
                 self._network(self._standardised(embeddings[start : start + _VALIDATION_BATCH]))
                 for start in range(0, len(embeddings), _VALIDATION_BATCH)
             ]
-        return torch.cat(parts) + torch.from_numpy(self._shift).float()
+        return torch.cat(parts) + torch.from_numpy(self._mix.shift).float()
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Weights and the optimiser's moments."""
@@ -216,7 +193,7 @@ class FrozenTrainee:
             np.ascontiguousarray(weights["hidden.weight"].T),
             weights["hidden.bias"],
             np.ascontiguousarray(weights["output.weight"].T),
-            (weights["output.bias"] + self._shift).astype(np.float32),
+            (weights["output.bias"] + self._mix.shift).astype(np.float32),
         )
         return FrozenClassifier(self.labels, self._embedder.encoder, head, self._embedder)
 

@@ -18,21 +18,23 @@ if TYPE_CHECKING:
 BUILTIN = "builtin"
 _CLASSES = {
     "fast": "arxivcli.models.fast:FastClassifier",
-    "frozen": "arxivcli.models.frozen:FrozenClassifier",
     "finetuned": "arxivcli.models.finetuned:FinetunedClassifier",
+    "frozen": "arxivcli.models.frozen:FrozenClassifier",
 }
 _TRAINEES = {
     "fast": "arxivcli.models.fast_training:FastTrainee",
-    "frozen": "arxivcli.models.frozen_training:FrozenTrainee",
     "finetuned": "arxivcli.models.finetuned_training:FinetunedTrainee",
+    "frozen": "arxivcli.models.frozen_training:FrozenTrainee",
 }
 _SETTINGS = {
     "fast": "arxivcli.models.fast_settings:FastSettings",
     "finetuned": "arxivcli.models.finetuned_settings:FinetunedSettings",
+    "frozen": "arxivcli.models.frozen_settings:FrozenSettings",
 }
 _FORKED = {"fast"}
 """Kinds that worker processes may share; the others use all cores by themselves, and a fork would break their threads.
 """
+_MANY, _FEW = 8192, 256
 _PRESETS = files("arxivcli.models") / "presets"
 
 
@@ -47,6 +49,11 @@ class Model:
     def forked(self) -> bool:
         """Whether several processes of this program may use it at once."""
         return self.card.kind in _FORKED
+
+    @property
+    def most_at_once(self) -> int:
+        """How many texts to ask it about at once: few where each takes long, so that people see how it goes on."""
+        return _MANY if self.forked else _FEW
 
 
 def names() -> tuple[str, ...]:

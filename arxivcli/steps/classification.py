@@ -161,7 +161,7 @@ def check(model: Model, question: Question) -> None:
 class Pieces:
     """All that the sources hold, in order. Raises InputError where one cannot be read or is no known format.
 
-    Lines of plain words are titles; `note` hears of it.
+    Lines of plain words are titles; `note` hears of it. A piece is `batch` papers at most, or a block of lines.
     """
 
     def __init__(
@@ -170,9 +170,11 @@ class Pieces:
         format: str | None,  # noqa: A002
         columns: files.Columns,
         note: Callable[[str], None] = lambda _: None,
+        batch: int = BATCH,
     ) -> None:
         self._sources = sources
         self._note = note
+        self._batch = min(BATCH, batch)
         self._format = format
         self._columns = columns
         self._stream: Stream | None = None
@@ -186,7 +188,7 @@ class Pieces:
                 if found == "jsonl":
                     yield from blocks(self._stream)
                 else:
-                    yield from files.read_stream(self._stream, found, self._columns, BATCH)
+                    yield from files.read_stream(self._stream, found, self._columns, self._batch)
 
     def ready(self) -> bool:
         """Whether the next piece is here already; False only when it comes through a pipe whose sender has paused."""
@@ -218,7 +220,9 @@ class Work(Generic[Form]):
 
     def __call__(self, piece: Piece) -> Answered[Form]:
         """Read what is still to be read, score, and form."""
-        readings = piece.readings(self.columns, BATCH) if isinstance(piece, Block) else [piece]
+        readings = (
+            piece.readings(self.columns, min(BATCH, self.model.most_at_once)) if isinstance(piece, Block) else [piece]
+        )
         forms, tally = [], Tally()
         for reading in readings:
             papers = _numbered(reading, self.several)

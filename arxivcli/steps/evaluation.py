@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from arxivcli.progress import Progress
 
 Weights = Literal["corpus", "arxiv"]
-BATCH = 8192
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def _scored(model: Model, shards: Shards, split: str, progress: Progress) -> tup
     """Truth, listed labels, months, logits, title-only logits of the papers whose primary label the model knows."""
     progress.begin(f"scoring {split}", shards.rows(split))
     parts = []
-    for batch in shards.batches(split, batch_size=BATCH):
+    for batch in shards.batches(split, batch_size=model.most_at_once):
         truth, listed = metrics.label_indices(batch["categories"], model.card.labels)
         known = truth != metrics.NOT_LISTED
         texts = text.model_input(batch)
