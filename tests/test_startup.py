@@ -48,6 +48,10 @@ def test_the_taxonomy_needs_no_model() -> None:
     assert not imported("models", "labels", "--json") & {"torch", "transformers", "sklearn", "scipy", "pandas", "wandb"}
 
 
+def test_the_list_of_presets_needs_no_framework() -> None:
+    assert not imported("train", "--list") & {"torch", "transformers", "accelerate", "peft", "sklearn", "pandas"}
+
+
 def cpu_seconds(*arguments: str) -> float:
     """user + sys, byte-compiled, best of five: other people's load makes CPU time longer, never shorter."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

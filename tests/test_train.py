@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from arxivcli import calibration, text
-from arxivcli.errors import FolderError, InputError, TrainingError, UsageError
+from arxivcli.errors import FolderError, InputError, StoppedError, TrainingError, UsageError
 from arxivcli.models import shelf
 from arxivcli.progress import Silent
 from arxivcli.shards import Shards
@@ -138,9 +138,15 @@ def test_another_trainings_folder_is_not_overwritten(corpus: Path, model: Path) 
 
 
 def test_another_trainings_checkpoints_are_not_continued(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError):
-        train(corpus, tmp_path / "mine", "lr=1e30", "seed=4")
-    with pytest.raises(UsageError, match=r"settings\.lr \(1e\+30 → 0\.02\), settings\.seed \(4 → 0\)"):
+    class Interrupting(Silent):
+        def advance(self, units: int = 1, **facts: str | float) -> None:  # noqa: ARG002
+            if facts:
+                signal.raise_signal(signal.SIGINT)
+
+    changes = (*QUICK, "lr=0.01", "seed=4")
+    with pytest.raises(StoppedError):
+        training.train(corpus, "fast", tmp_path / "mine", Interrupting(), changes=changes)
+    with pytest.raises(UsageError, match=r"settings\.lr \(0\.01 → 0\.02\), settings\.seed \(4 → 0\)"):
         train(corpus, tmp_path / "mine")
     assert train(corpus, tmp_path / "mine", restart=True).card.settings["seed"] == 0
 
@@ -155,6 +161,7 @@ def test_restart_replaces_the_model_and_nothing_else(corpus: Path, tmp_path: Pat
 def test_a_loss_that_explodes_ends_the_training(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="lower the learning rate"):
         train(corpus, tmp_path / "mine", "lr=1e30")
+    assert not train(corpus, tmp_path / "mine").was_there  # there was no checkpoint that could be lost
 
 
 def test_one_label_is_nothing_to_learn(tmp_path: Path) -> None:
@@ -322,8 +329,10 @@ def test_names_nobody_knows(corpus: Path, tmp_path: Path) -> None:
 
 def test_the_list_of_presets_shows_every_setting() -> None:
     ran = subprocess.run(command("train", "--list"), capture_output=True, check=True, text=True)
-    for setting in shelf.trainee("fast").Settings.model_fields:
-        assert setting in ran.stdout.split()
+    for preset in shelf.presets():
+        assert preset in ran.stdout.split()
+        for setting in shelf.settings(shelf.preset(preset)["kind"]).model_fields:
+            assert setting in ran.stdout.split()
 
 
 def test_a_folder_of_somebody_elses_files_is_left_alone(corpus: Path, tmp_path: Path) -> None:

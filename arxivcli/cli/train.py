@@ -53,7 +53,7 @@ def train(
         from arxivcli.models import shelf
 
         presets = {name: shelf.preset(name) for name in shelf.presets()}
-        settings = {name: shelf.trainee(values["kind"]).Settings(**values) for name, values in presets.items()}
+        settings = {name: shelf.settings(values["kind"])(**values) for name, values in presets.items()}
         rows = [
             (name, key, "by the corpus" if value is None else value)
             for name, chosen in settings.items()

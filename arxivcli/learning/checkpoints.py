@@ -33,17 +33,20 @@ class Checkpoints:
     folder: Path
 
     def claim(self, run: dict[str, Any]) -> None:
-        """Make this the folder of `run` (settings, corpus hash, version). Raises UsageError if it is another run's."""
+        """Make this the folder of `run` (settings, corpus hash, version).
+
+        Raises UsageError when there are checkpoints of another run; one that has not come so far has nothing to lose.
+        """
         path = self.folder / _RUN
         content = orjson.dumps(run, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
-        if path.is_file() and path.read_bytes() != content:
+        if path.is_file() and path.read_bytes() != content and self._all():
             earlier = orjson.loads(path.read_bytes())
             changed = ", ".join(_differences(earlier, run))
             raise UsageError(
                 f"{self.folder.parent} holds an unfinished training that differs in: {changed}",
                 "use its settings to go on, or --restart to begin anew",
             )
-        if not path.is_file():
+        if not path.is_file() or path.read_bytes() != content:
             storage.write_whole(path, content)
 
     def save(self, name: str, tensors: Tensors, facts: dict[str, Any]) -> None:

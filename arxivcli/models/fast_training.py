@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import nn
 
 from arxivcli import text
 from arxivcli.models import vocabulary as vocabularies
 from arxivcli.models.fast import FastClassifier, bag_weights, quantised
 from arxivcli.models.features import Bags, Vocabulary
-from arxivcli.settings import Settings
+from arxivcli.models.mix import Mix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arxivcli.models.base import LabelledTexts
+    from arxivcli.models.fast_settings import FastSettings
     from arxivcli.surroundings import Surroundings
 
 _VALIDATION_BATCH = 4096
@@ -28,31 +28,8 @@ _LARGEST_BATCH = 512
 _STARTING_SPREAD = 0.1
 
 
-class FastSettings(Settings):
-    """Settings of `--model fast`."""
-
-    kind: Literal["fast"] = "fast"
-    seed: int = 0
-    dimension: int = Field(128, ge=2, le=1024, multiple_of=2)
-    bits: Literal[4, 8] = 4
-    min_count: int = Field(12, ge=1)
-    max_words: int = Field(65_535, ge=1)
-    max_pairs: int = Field(200_000, ge=0)
-    epochs: int | None = Field(None, ge=1, le=1000)
-    batch_size: int | None = Field(None, ge=1)
-    lr: float = Field(0.0025, gt=0)
-    feature_dropout: float = Field(0.45, ge=0, lt=1)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    title_only: float = Field(0.1, ge=0, le=1)
-    balance: float = Field(0.0, ge=0, le=1)
-    prior: Literal["corpus", "arxiv"] = "corpus"
-    patience: int = Field(2, ge=1)
-
-
 class FastTrainee:
     """A fast model being trained (see `learning.loop.Trainee`)."""
-
-    Settings = FastSettings
 
     def __init__(
         self,
@@ -61,7 +38,7 @@ class FastTrainee:
         vocabulary: Vocabulary,
         training: _Papers,
         validation: _Papers,
-        importance: NDArray[np.float64],
+        mix: Mix,
     ) -> None:
         self.settings = settings
         self.labels = labels
@@ -82,13 +59,9 @@ class FastTrainee:
         ]
         self.rate = settings.lr
         self._epoch_order = -1, np.empty(0, np.int64)
-        # Towards the wanted mix of labels, half of the way by what papers count here, half by shifted logits at the
-        # end: the first spends the model's room where the mix wants it, the second keeps rare labels learned.
-        self._shift = np.log(importance) / 2
-        counts = np.maximum(np.bincount(training.truth, minlength=len(labels)), 1)
-        weights = (papers / (len(labels) * counts)) ** settings.balance * np.exp(self._shift)
-        weights *= papers / weights[training.truth].sum()
-        self._loss = nn.CrossEntropyLoss(torch.from_numpy(weights).float(), label_smoothing=settings.label_smoothing)
+        self._mix = mix
+        weights = torch.from_numpy(mix.weights).float()
+        self._loss = nn.CrossEntropyLoss(weights, label_smoothing=settings.label_smoothing)
 
     @classmethod
     def prepare(
@@ -108,7 +81,7 @@ class FastTrainee:
             vocabulary,
             _Papers.of(vocabulary, training),
             _Papers.of(vocabulary, validation),
-            training.importance,
+            Mix.of(training, settings.balance),
         )
 
     def step(self, number: int) -> float:
@@ -149,7 +122,7 @@ class FastTrainee:
     def validate(self) -> dict[str, float]:
         """Loss and top-1 on the validation papers in the wanted mix of labels, and top-1 by their titles alone."""
         truth = torch.from_numpy(self._validation.truth)
-        weights = torch.from_numpy(np.exp(2 * self._shift))[truth]
+        weights = torch.from_numpy(self._mix.importance)[truth]
         whole, titles = (self._logits(np.full(len(truth), from_title)) for from_title in (False, True))
         losses = nn.functional.cross_entropy(whole, truth, reduction="none")
         figures = {"loss": losses, "top1": whole.argmax(1) == truth, "title_only_top1": titles.argmax(1) == truth}
@@ -163,7 +136,7 @@ class FastTrainee:
                 some = slice(start, start + _VALIDATION_BATCH)
                 bags = self._validation.taken(rows[some], from_title[some])
                 parts.append(self._network(bags, bag_weights(bags, self._idf)))
-        return torch.cat(parts) + torch.from_numpy(self._shift).float()
+        return torch.cat(parts) + torch.from_numpy(self._mix.shift).float()
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Weights and the moments of both optimisers."""
@@ -196,7 +169,7 @@ class FastTrainee:
         """The finished model from weights of `weights()`."""
         embeddings, scales = quantised(weights["bag.weight"].astype(np.float32), self.settings.bits)
         head = np.ascontiguousarray(weights["head.weight"].astype(np.float32).T)
-        bias = (weights["head.bias"] + self._shift).astype(np.float32)
+        bias = (weights["head.bias"] + self._mix.shift).astype(np.float32)
         return FastClassifier(self.labels, self.vocabulary, self._idf16, embeddings, scales, head, bias)
 
 

@@ -16,8 +16,21 @@ if TYPE_CHECKING:
     from arxivcli.models.card import Card
 
 BUILTIN = "builtin"
-_CLASSES = {"fast": "arxivcli.models.fast:FastClassifier"}
-_TRAINEES = {"fast": "arxivcli.models.fast_training:FastTrainee"}
+_CLASSES = {
+    "fast": "arxivcli.models.fast:FastClassifier",
+    "finetuned": "arxivcli.models.finetuned:FinetunedClassifier",
+}
+_TRAINEES = {
+    "fast": "arxivcli.models.fast_training:FastTrainee",
+    "finetuned": "arxivcli.models.finetuned_training:FinetunedTrainee",
+}
+_SETTINGS = {
+    "fast": "arxivcli.models.fast_settings:FastSettings",
+    "finetuned": "arxivcli.models.finetuned_settings:FinetunedSettings",
+}
+_FORKED = {"fast"}
+"""Kinds that worker processes may share; the others use all cores by themselves, and a fork would break their threads.
+"""
 _PRESETS = files("arxivcli.models") / "presets"
 
 
@@ -27,6 +40,11 @@ class Model:
 
     card: Card
     classifier: Classifier
+
+    @property
+    def forked(self) -> bool:
+        """Whether several processes of this program may use it at once."""
+        return self.card.kind in _FORKED
 
 
 def names() -> tuple[str, ...]:
@@ -71,8 +89,13 @@ def preset(name: str) -> dict[str, Any]:
     return read_toml(Path(str(_PRESETS / f"{name}.toml")))
 
 
+def settings(kind: str) -> Any:
+    """The settings class of a kind, which presets are checked against; quick to load."""
+    return _named(_SETTINGS[kind])
+
+
 def trainee(kind: str) -> Any:
-    """The class that trains models of a kind; its `Settings` are what a preset is checked against."""
+    """The class that trains models of a kind."""
     return _named(_TRAINEES[kind])
 
 

@@ -265,7 +265,7 @@ def classify(
         InputError: there was no paper in any of them.
     """
     tally = Tally()
-    with closing(parallel.in_order(work, found, workers, ready)) as answers:
+    with closing(parallel.in_order(work, found, workers if work.model.forked else 1, ready)) as answers:
         for answered in answers:
             tally += answered.tally
             yield answered

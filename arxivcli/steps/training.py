@@ -68,8 +68,7 @@ def train(
         StoppedError, TrainingError, StorageError: see `learning.loop.fit`.
     """
     values = shelf.preset(preset)
-    trainee_class = shelf.trainee(values["kind"])
-    chosen = settings.resolve(trainee_class.Settings, values, config, changes)
+    chosen = settings.resolve(shelf.settings(values["kind"]), values, config, changes)
     shards = Shards.open(corpus)
     # A label nobody has cannot be learned; answering it by chance would be worse than not knowing it.
     labels = tuple(label for label in shards.labels if shards.manifest.splits["train"].labels.get(label))
@@ -92,7 +91,9 @@ def train(
             checkpoints.claim(run.identity)
             progress.note(f"reading {shards.rows('train'):,} papers of {corpus}")
         surroundings = Surroundings(_cache(), place, progress if first else Silent())
-        trainee = trainee_class.prepare(chosen, run.papers("train"), run.papers("validation"), surroundings)
+        trainee = shelf.trainee(chosen.kind).prepare(
+            chosen, run.papers("train"), run.papers("validation"), surroundings
+        )
         audience = Audience(observers if first else (), progress)
         facts = run.facts() | {"device": place.device, "precision": place.precision, "processes": place.processes}
         fitted = fit(trainee, checkpoints, surroundings.progress, chosen.patience, (audience,), place, facts)

@@ -1,0 +1,30 @@
+"""What can be chosen about a fast model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from arxivcli.settings import Settings
+
+
+class FastSettings(Settings):
+    """Settings of `--model fast`."""
+
+    kind: Literal["fast"] = "fast"
+    seed: int = 0
+    dimension: int = Field(128, ge=2, le=1024, multiple_of=2)
+    bits: Literal[4, 8] = 4
+    min_count: int = Field(12, ge=1)
+    max_words: int = Field(65_535, ge=1)
+    max_pairs: int = Field(200_000, ge=0)
+    epochs: int | None = Field(None, ge=1, le=1000)
+    batch_size: int | None = Field(None, ge=1)
+    lr: float = Field(0.0025, gt=0)
+    feature_dropout: float = Field(0.45, ge=0, lt=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    title_only: float = Field(0.1, ge=0, le=1)
+    balance: float = Field(0.0, ge=0, le=1)
+    prior: Literal["corpus", "arxiv"] = "corpus"
+    patience: int = Field(2, ge=1)

@@ -1,0 +1,102 @@
+"""A transformer with a head for the labels, fine-tuned: its folder is a plain transformers folder with our card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import numpy as np
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from arxivcli.errors import FolderError
+from arxivcli.models import encoders, tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+WEIGHTS = "model.safetensors"
+_TOKENS_AT_ONCE = 8192
+_TEXTS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class FinetunedClassifier:
+    """A `...ForSequenceClassification` network and its tokenizer, which cuts texts at its `model_max_length`."""
+
+    labels: tuple[str, ...]
+    network: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+
+    def scores(self, texts: pa.StringArray) -> NDArray[np.float32]:
+        """Logits, float32 (len(texts), len(labels)); texts of like length go through the network together.
+
+        Whom a text goes with changes its logits by rounding only, about 1e-6.
+        """
+        logits = np.empty((len(texts), len(self.labels)), np.float32)
+        ids = tokens.encoded(self._cutter, texts)
+        for rows in batches(np.array([len(text) for text in ids], np.int64)):
+            read, mask = tokens.padded([ids[row] for row in rows], self.padding)
+            with torch.inference_mode():
+                found = self.network(
+                    input_ids=torch.from_numpy(read).to(self.network.device),
+                    attention_mask=torch.from_numpy(mask).to(self.network.device),
+                ).logits
+            logits[rows] = found.float().cpu().numpy()
+        return logits
+
+    @cached_property
+    def _cutter(self) -> Tokenizer:
+        return tokens.fitted(self.tokenizer.backend_tokenizer, self.tokenizer.model_max_length)
+
+    @property
+    def padding(self) -> int:
+        """The id that fills short texts."""
+        return self.tokenizer.pad_token_id or 0
+
+    def save(self, folder: Path) -> None:
+        """Write config.json, model.safetensors and the tokenizer's files."""
+        self.network.save_pretrained(folder, max_shard_size="1TB")
+        self.tokenizer.save_pretrained(folder)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Self:
+        """Read back what `save` wrote; of weights, safetensors only. Raises FolderError when it does not fit."""
+        encoders.hush()
+        again = "copy or train the model again"
+        if not (folder / WEIGHTS).is_file():
+            raise FolderError(f"{folder} has no {WEIGHTS}, and other weights are not read", again)
+        how = {"local_files_only": True, "trust_remote_code": False}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, **how)
+            network, told = AutoModelForSequenceClassification.from_pretrained(
+                folder, use_safetensors=True, output_loading_info=True, **how
+            )
+        except Exception as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise FolderError(f"{folder} is no fine-tuned model: {said}", again) from error
+        wrong = [name for kind in ("missing_keys", "mismatched_keys", "unexpected_keys") for name in told[kind]]
+        if wrong:
+            raise FolderError(f"the weights of {folder} do not fit its config: {wrong[0]}", again)
+        if len(tokenizer) > encoders.words(network):
+            raise FolderError(f"the tokenizer of {folder} is another model's", again)
+        names = network.config.id2label
+        network.eval()
+        return cls(tuple(names[i] for i in range(len(names))), network.to(device), cast("Any", tokenizer))
+
+
+def batches(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Rows of texts of like length, longest first: a bounded number of padded tokens in each."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        count = int(np.clip(_TOKENS_AT_ONCE // max(1, lengths[order[start]]), 1, _TEXTS_AT_ONCE))
+        yield order[start : start + count]
+        start += count
