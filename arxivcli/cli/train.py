@@ -61,13 +61,14 @@ def train(
         ]
         return console.show_table(("preset", "setting", "value"), rows)
     from arxivcli.cli import watching
-    from arxivcli.steps import training
+
+    progress, observers = watching.watchers(state(context), wandb)
+    from arxivcli.steps import training  # seconds, spent once it is sure that all is as asked
 
     quoted = None if encoder is None else json.dumps(encoder, ensure_ascii=False)
     options = {"balance": balance, "seed": seed, "encoder": quoted}
     changes = (*(change or ()), *(f"{key}={value}" for key, value in options.items() if value is not None))
     folder = output or Path("models") / model
-    progress, observers = watching.watchers(state(context), wandb)
     report = training.train(data, model, folder, progress, config, changes, restart, device, precision, observers)
     if report is None:  # another process of the same training speaks
         return None

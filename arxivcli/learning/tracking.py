@@ -277,4 +277,6 @@ def _connect(server: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return next(iter(str(error).splitlines()), "") or type(error).__name__
