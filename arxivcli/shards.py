@@ -131,10 +131,11 @@ class Shards:
         self._folder = folder
         self.manifest = manifest
         self.manifest_sha256 = manifest_sha256
+        self._verified: set[str] = set()
 
     @classmethod
-    def open(cls, folder: Path, verify: bool = False) -> Shards:
-        """Open a corpus folder; `verify` reads every byte of it.
+    def open(cls, folder: Path) -> Shards:
+        """Open a corpus folder; the bytes of a shard are verified when it is read first.
 
         Raises:
             FolderError: There is no manifest, or a shard is missing or is not what the manifest says.
@@ -149,7 +150,7 @@ class Shards:
         manifest = Manifest.from_bytes(content, path)
         for split in manifest.splits.values():
             for shard in split.shards:
-                _check(folder / shard.file, shard, verify)
+                _check(folder / shard.file, shard)
         return cls(folder, manifest, hashlib.sha256(content).hexdigest())
 
     @property
@@ -174,9 +175,15 @@ class Shards:
     def batches(
         self, split: str, batch_size: int = 20_000, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The papers of a split, at most `batch_size` at once, always in the same order."""
+        """The papers of a split, at most `batch_size` at once, always in the same order.
+
+        Raises FolderError for a shard whose bytes are not those the manifest names; each is looked at once.
+        """
         for shard in self._split(split).shards:
             path = self._folder / shard.file
+            if shard.file not in self._verified:
+                _check(path, shard, verify=True)
+                self._verified.add(shard.file)
             try:
                 yield from pq.ParquetFile(path).iter_batches(batch_size, columns=columns, use_threads=False)
             except (pa.ArrowException, OSError) as error:
@@ -193,7 +200,7 @@ class Shards:
         return self.manifest.splits[name]
 
 
-def _check(path: Path, shard: Shard, verify: bool) -> None:
+def _check(path: Path, shard: Shard, verify: bool = False) -> None:
     size = path.stat().st_size if path.is_file() else None
     if size is None:
         raise FolderError(f"{path} is missing", "make the corpus anew with arxivcli preprocess --restart")

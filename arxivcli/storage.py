@@ -59,7 +59,10 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
     Folders on the way are made. A device, a pipe or a socket stays what it is: it cannot be replaced.
     """
-    path = path.resolve()  # a link stays a link; what it points to is replaced
+    try:
+        path = path.resolve()  # a link stays a link; what it points to is replaced
+    except RuntimeError as error:  # from 3.13 on an OSError, when the file is opened
+        raise StorageError(f"cannot write {path}: links that lead in circles", "choose another output") from error
     partial = path.with_name(path.name + PARTIAL)
     with storage_errors(path):
         if path.exists() and not path.is_file() and not path.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib.resources import files
@@ -12,6 +13,8 @@ import pytest
 from test_startup import cpu_seconds, imported
 
 from arxivcli import calibration, papers, taxonomy, text
+from arxivcli.errors import FolderError
+from arxivcli.models import card as cards
 from arxivcli.models import shelf
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -92,3 +95,17 @@ def test_the_readmes_paper_is_answered_from_a_pipe() -> None:
     confidences = [each["confidence"] for each in answer["predictions"]]
     assert confidences == sorted(confidences, reverse=True)
     assert len(confidences) == 3
+
+
+def test_a_card_that_was_changed_is_refused(tmp_path: Path) -> None:
+    for old, new in (
+        ('"temperature": 1', '"temperature": 2'),
+        ('"slope": 0', '"slope": 3'),
+        ('"0.90": 0', '"0.90": 1'),
+    ):
+        folder = Path(shutil.copytree(FOLDER, tmp_path / new[1:5]))
+        card = folder / "model.json"
+        assert old in card.read_text()
+        card.write_text(card.read_text().replace(old, new))
+        with pytest.raises(FolderError, match="not as it was saved"):
+            cards.read(folder)

@@ -316,6 +316,30 @@ def test_plain_titles_on_a_pipe_are_titles(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "Dark matter halos, revisited\n",
+        "Dark matter halos, revisited\nPrimes\n",
+        "Dark matter\thaloes\n",
+        "Matter\nPrimes\n",
+        '"Quoted" beginnings of primes\nOther\n',
+        "\ufeffDark matter haloes\nPrimes\n",
+        "[CII] emission in galaxies\nDark matter\n",
+    ],
+)
+def test_titles_of_many_kinds_are_taken_as_such(model: Path, text: str) -> None:
+    done = run("-", "-m", model, given=text.encode())
+    assert (done.returncode, done.stdout.count(b"\n")) == (0, text.count("\n"))
+    assert b"taking each line" in done.stderr
+
+
+def test_what_is_typed_must_be_utf8(model: Path) -> None:
+    done = run("--title", "m\udce9", "-m", model)
+    assert done.returncode == 3
+    assert b"not UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "Paper, year\nGalaxies, 2001\n",
         "Paper name;year\nGalaxies;2001\n",
         "Name\nGalaxies and dust\n",

@@ -579,3 +579,29 @@ def test_a_column_no_json_record_has_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--abstract-column summry: no such column; there are: title, abstract"):
         list(files.read(tmp_path / "papers.jsonl", columns=files.Columns(abstract="summry")))
     assert len(list(files.read(tmp_path / "papers.jsonl", columns=files.Columns(abstract="abstract")))) == 1
+
+
+def test_a_damaged_first_line_costs_no_other_line(tmp_path: Path) -> None:
+    for text in ('{bad\n[\n{"title":"A"}\n{"title":"B"}\n', '[\n{"title":"A"}\n{"title":"B"}\n'):
+        for name in ("papers.jsonl", "papers"):
+            found = read(tmp_path, name, text)
+            assert found.titles[-2:] == ["A", "B"]
+            assert len(found.titles) == text.count("\n")
+
+
+def test_the_name_inside_a_zip_tells_its_format(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "papers.zip", "w") as archive:
+        archive.writestr("titles.txt", "Dark matter halos, revisited\nPrimes, again\n")
+    [reading] = files.read(tmp_path / "papers.zip")
+    assert reading.papers["title"].to_pylist() == ["Dark matter halos, revisited", "Primes, again"]
+
+
+def test_lines_of_titles_that_end_as_on_windows(tmp_path: Path) -> None:
+    assert read(tmp_path, "titles.txt", "Primes\r\n\r\nGalaxies\r\n").titles == ["Primes", "", "Galaxies"]
+
+
+def test_a_column_named_exactly_goes_before_one_spelled_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("Title,title\nA,B\n")
+    for name, title in (("Title", "A"), ("title", "B")):
+        [reading] = files.read(tmp_path / "x.csv", columns=files.Columns(title=name))
+        assert reading.papers["title"].to_pylist() == [title]

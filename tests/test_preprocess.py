@@ -46,7 +46,7 @@ def make(folder: Path, *sources: Any, workers: int = 1, **choices: Any) -> Repor
 
 
 def papers_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    corpus = Shards.open(folder, verify=True)
+    corpus = Shards.open(folder)
     return {split: corpus.table(split).to_pylist() for split in SPLITS}
 
 

@@ -211,7 +211,10 @@ class _Run:
             self.best = {name: tensor.copy() for name, tensor in self.trainee.weights().items()}
 
     def epochs_since_best(self) -> int:
-        return next((i for i, epoch in enumerate(reversed(self.history)) if epoch.best), len(self.history))
+        """Epochs since the best one, or since the least loss: on few validation papers top-1 wavers while it falls."""
+        losses = [epoch.validation["loss"] for epoch in self.history]
+        good = [epoch.best or loss == min(losses) for epoch, loss in zip(self.history, losses, strict=True)]
+        return good[::-1].index(True) if good else 0
 
     def save_is_due(self) -> bool:
         return self.skipped == 0 and time.monotonic() - self._saved_at > CHECKPOINT_SECONDS

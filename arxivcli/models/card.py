@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CARD = "model.json"
+_OWN_HASH = "sha256"
 FORMAT_VERSION = 1
 
 
@@ -54,8 +56,17 @@ def write(folder: Path, card: Card) -> None:
     names = [name for name in names if name != CARD and _inside(name)]
     values = {f.name: getattr(card, f.name) for f in fields(card)}
     whole = Card(**values | {"files": {name: storage.sha256(folder / name) for name in names}})
-    content = orjson.dumps(asdict(whole), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
-    storage.write_whole(folder / CARD, content)
+    written = asdict(whole)
+    storage.write_whole(folder / CARD, _content(written | {_OWN_HASH: _own_hash(written)}))
+
+
+def _content(values: dict[str, Any]) -> bytes:
+    return orjson.dumps(values, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
+
+
+def _own_hash(values: dict[str, Any]) -> str:
+    """sha256 of what the card says, without this hash itself."""
+    return hashlib.sha256(_content(values)).hexdigest()
 
 
 def readme(card: Card) -> str:
@@ -92,6 +103,12 @@ def read(folder: Path) -> Card:
         if version != FORMAT_VERSION:
             raise FolderError(
                 f"{path} has format version {version}, this program reads {FORMAT_VERSION}", "update arxivcli"
+            )
+        expected, actual = values.pop(_OWN_HASH, "nothing"), _own_hash(values)
+        if expected != actual:
+            raise FolderError(
+                f"{path} is not as it was saved: sha256 expected {expected}, found {actual}",
+                "copy or train the model again",
             )
         card = Card(
             **values | {"labels": tuple(values["labels"]), "calibration": Calibration(**values["calibration"])},

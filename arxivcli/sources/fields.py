@@ -69,9 +69,9 @@ class Fields:
 
 def resolve(keys: Iterable[str], columns: Columns) -> Fields:
     """Which key means what, upper and lower case, spaces and hyphens alike; a name given by hand goes first."""
-    spelled: dict[str, str] = {}
-    for key in keys:
-        spelled.setdefault(key, key)
+    there = list(keys)
+    spelled = {key: key for key in there}
+    for key in there:
         spelled.setdefault(_folded(key), key)
 
     def find(names: tuple[str, ...], given: str | None = None) -> str | None:

@@ -27,8 +27,19 @@ FORMATS = ("json", "jsonl", "csv", "tsv", "parquet", "txt")
 _SUFFIXES = {f".{name}": name for name in FORMATS} | {".ndjson": "jsonl"}
 _PACKED = (".gz", ".zst", ".zip")
 _MUCH_TEXT = 32 << 20
-_NO_TITLE = re.compile(r"[,;|\x00-\x1f\x7f-\x9f]|^[A-Z][A-Z0-9]  - ")
-"""What parts cells, controls something, or begins a RIS record."""
+_NO_TITLE = re.compile(r'[\x00-\x08\x0a-\x1f\x7f-\x9f]|^[A-Z][A-Z0-9]  - |^"\w+": ')
+"""What controls something, or begins a RIS record or a line of JSON."""
+
+_BEGINS = re.compile(r"""[\w$("'\[\\]""")
+"""How titles begin; markup, comments and BibTeX begin otherwise."""
+
+_LIST = re.compile(rb"""\[\s*(?:[\[{"\]]|$)""")
+"""How a list of records begins: `[CII] emission` is a title."""
+
+_LINES = re.compile(rb"\{.*\n\{")
+"""Two objects on lines of their own without a comma between them: no part of a list."""
+
+_LOOKED_AT = 50
 
 
 def read(
@@ -118,11 +129,11 @@ def detect(
     """
     stream.refuse_utf16()
     stream.look(_telling)
-    named = _SUFFIXES.get(_suffix(stream.name))
+    named = _SUFFIXES.get(_suffix(stream.telling_name))
     found = "txt" if named == "txt" else _sniffed(stream.head.removeprefix(b"\xef\xbb\xbf").lstrip(), columns)
     if found == "jsonl" and named == "json" and b"\n" not in stream.head.strip():
         found = "json"  # one object: the empty lines below it are no records
-    if found is None and guessed and not _suffix(stream.name) and _looks_like_title(stream.head, columns):
+    if found is None and guessed and not _suffix(stream.telling_name) and _looks_like_title(stream, columns):
         guessed(f"taking each line of {stream.name} as a title; --from names another format")
         return "txt"
     if found is None and named in {None, "parquet"}:
@@ -144,29 +155,39 @@ def _suffix(name: str) -> str:
 def _sniffed(head: bytes, columns: Columns) -> str | None:
     if head.startswith(b"PAR1"):
         return "parquet"
-    if head.startswith(b"["):
-        return "json"
     first, newline, rest = head.partition(b"\n")
+    if _LIST.match(head):
+        return "jsonl" if _LINES.match(rest) and _is_json(rest.partition(b"\n")[0]) else "json"
     if head.startswith(b"{"):
-        return "jsonl" if rest.lstrip().startswith(b"{") or (newline and _is_json(first)) else "json"
+        if _is_json(first):
+            return "jsonl" if newline else "json"
+        # One object over several lines goes on with a key; what else follows are lines of their own.
+        return "json" if not rest.strip() or rest.lstrip().startswith((b'"', b"}")) else "jsonl"
     return looks_like_table(first, columns) if head else None
 
 
-def _looks_like_title(head: bytes, columns: Columns) -> bool:
-    """Whether a first line is two words or more and nothing a table, markup or a record would begin with."""
+def _looks_like_title(stream: Stream, columns: Columns) -> bool:
+    """Whether the first lines are words, and not a table, markup or a record.
+
+    Lines with equally many commas, semicolons or bars may be a table whose header we do not know, and so may be a line
+    with some before the others have come.
+    """
     if columns.title or columns.abstract:
         return False
-    try:
-        line = head.strip().partition(b"\n")[0].decode().strip()
-    except UnicodeDecodeError:
+    text = stream.head.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    some = [line.strip() for line in text.split("\n") if line.strip()][:_LOOKED_AT]
+    if not some or _NO_TITLE.search(some[0]) or not _BEGINS.match(some[0]):
         return False
-    before, colon, _ = line.partition(":")
-    return (
-        len(line.split()) > 1
-        and (line[0].isalnum() or line[0] in "$(")
-        and not _NO_TITLE.search(line)
-        and not (colon and fields.resolve([before], columns).names)
-    )
+    before, colon, _ = some[0].partition(":")
+    if colon and fields.resolve([before], columns).names:
+        return False
+    if len(some[0].split()) == 1 < max(len(line.split()) for line in some):
+        return False  # a header of one column
+    for sign in ",;|\t":
+        counts = {line.count(sign) for line in some}
+        if counts != {0} and len(counts) == 1 and not (len(some) == 1 and stream.is_whole()):
+            return False
+    return "\ufffd" not in some[0]
 
 
 def _telling(head: bytes) -> bool:

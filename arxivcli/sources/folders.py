@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
 _PAPERS = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"}
 _PACKED = {".gz", ".zst"}
+_MADE = ("manifest.json", "model.json", ".staging")
+"""What folders hold that were made from papers."""
 
 
 def spread(sources: Iterable[Path]) -> list[Path]:
     """The paths, folders replaced by the files of papers in and below them, sorted.
 
-    Hidden files and folders, and what is still being written, are left out. A zip counts as papers when its name says
-    nothing else, as the snapshot's does.
+    Hidden files and folders, corpora and models, and what is still being written, are left out. A zip counts as papers
+    when its name says nothing else, as the snapshot's does.
 
     Raises:
         InputError: A folder has no file of papers.
@@ -31,7 +33,12 @@ def spread(sources: Iterable[Path]) -> list[Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    some = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_papers(path.relative_to(folder))]
+    made = {path.parent for name in _MADE for path in folder.rglob(name)}
+    some = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and _is_papers(path.relative_to(folder)) and made.isdisjoint(path.parents)
+    ]
     if not some:
         raise InputError(
             f"{folder} has no file of papers in it", f"{', '.join(sorted(_PAPERS))} and .zip are looked for"

@@ -100,7 +100,7 @@ class PaperRows:
             title = line.decode()
         except UnicodeDecodeError:
             return self.fail("not UTF-8", number)
-        return self.add({"title": title}, number) if title.strip() else self.fail(EMPTY_LINE, number)
+        return self.add({"title": title.removesuffix("\r")}, number) if title.strip() else self.fail(EMPTY_LINE, number)
 
     def add(self, record: Any, number: int, line: bytes = b"") -> None:
         """One record, whatever it is; the `line` is its JSON text if it has one."""

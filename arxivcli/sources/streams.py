@@ -51,6 +51,8 @@ class Stream:
 
     def __init__(self, name: str, file: Readable, packed: _Counted | None = None) -> None:
         self.name = name
+        self.telling_name = name
+        """Whose suffix tells the format: that of what is inside an archive."""
         self._file = file
         self._pipe = file if isinstance(file, _Pipe) else None
         self._packed = packed
@@ -89,6 +91,14 @@ class Stream:
         while not self._line_is_here() and self._pipe.has_more(_GAP):
             self.head += self._more(_HEAD - len(self.head))
         return self._line_is_here()
+
+    def is_whole(self) -> bool:
+        """Whether the head is all there is, as far as a moment's wait tells."""
+        if len(self.head) >= _HEAD or (self._pipe is not None and not self._pipe.has_more(_GAP)):
+            return False
+        more = self._more(_HEAD - len(self.head))
+        self.head += more
+        return not more
 
     def _line_is_here(self) -> bool:
         return b"\n" in self.head or len(self.head) >= _HEAD or self._pipe is None or self._pipe.ended
@@ -176,7 +186,7 @@ def opened(source: Path | BinaryIO) -> Iterator[Stream]:
     """The unpacked bytes of a path or an open binary file. Raises InputError for what cannot be read."""
     with ExitStack() as stack:
         if isinstance(source, Path):
-            name = str(source)
+            name = name_of(source)
             _refuse_odd_paths(source)
             try:
                 file: IO[bytes] = stack.enter_context(source.open("rb"))
@@ -189,9 +199,9 @@ def opened(source: Path | BinaryIO) -> Iterator[Stream]:
 
 
 def name_of(source: Path | BinaryIO) -> str:
-    """What a source is called in messages."""
+    """What a source is called in messages; a name that is not UTF-8 has replacement characters."""
     if isinstance(source, Path):
-        return str(source)
+        return os.fsencode(source).decode("utf-8", "replace")
     return STDIN if source is getattr(sys.stdin, "buffer", None) else str(getattr(source, "name", STDIN))
 
 
@@ -240,7 +250,9 @@ def _only_member(stream: Stream, file: IO[bytes], stack: ExitStack) -> Stream:
             raise InputError(f"{stream.name} is several archives in one file", "get the file again")
         packed = _Counted(stream)
         packed.count = members[0].compress_size
-        return Stream(stream.name, stack.enter_context(archive.open(members[0])), packed)
+        inside = Stream(stream.name, stack.enter_context(archive.open(members[0])), packed)
+        inside.telling_name = members[0].filename
+        return inside
     except _DAMAGE as error:
         raise InputError(f"{stream.name} is damaged or cut off: {error}", "get the file again") from error
 

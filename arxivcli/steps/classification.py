@@ -196,7 +196,11 @@ class Pieces:
 
 
 def typed(title: str, abstract: str) -> files.Reading:
-    """A paper that somebody typed: it has neither id nor line."""
+    """A paper that somebody typed: it has neither id nor line. Raises InputError for what is not UTF-8."""
+    try:
+        (title + abstract).encode()
+    except UnicodeEncodeError as error:
+        raise InputError("what was typed is not UTF-8", "set a UTF-8 locale, or give a file") from error
     return files.Reading(
         papers=one_paper(title, abstract),
         errors=pa.nulls(1, pa.string()),

@@ -149,10 +149,12 @@ def _cleaned(
     megabytes = inputs.megabytes
     progress.begin("cleaning", megabytes, "MB" if megabytes else "papers")
     cleaning = Cleaning(recipe, staging.folder)
-    kept = read = 0
+    kept = read = done_mb = 0
     for piece in crew.run(cleaning, to_do(), min(workers, inputs.most_units)):
         kept, read = kept + piece.kept, read + piece.read
-        progress.advance(units.UNIT_BYTES // 1_000_000 if megabytes else piece.read, read=f"{read:,}", kept=f"{kept:,}")
+        part = min(units.UNIT_BYTES // 1_000_000, megabytes - done_mb) if megabytes else piece.read
+        done_mb += part
+        progress.advance(part, read=f"{read:,}", kept=f"{kept:,}")
     progress.end()
     found = [(number, done.get(number) or Piece.load(staging.folder, number)) for number in range(len(source_of))]
     return [(source_of[number], piece) for number, piece in found if piece is not None]
