@@ -47,7 +47,7 @@ def train(
         presets = {name: shelf.preset(name) for name in shelf.presets()}
         settings = {name: shelf.settings(values["kind"])(**values) for name, values in presets.items()}
         rows = [
-            (name, key, "by the corpus" if value is None else value)
+            (name, key, "automatic" if value is None else value)
             for name, chosen in settings.items()
             for key, value in chosen.model_dump().items()
         ]
