@@ -589,3 +589,21 @@ def test_two_processes_go_the_way_of_one(few: Path, encoder: Path, tmp_path: Pat
     assert ran.stdout.count("title_only_top1") == 1
     assert ran.stderr.count("epoch 1: train loss") == 1
     assert shelf.load(str(output)).classifier.scores(pa.array(["a\n"])).shape == (1, len(invented.TOPICS))
+
+
+def test_a_device_asked_for_by_name_is_used_or_refused(models: dict[str, Path]) -> None:
+    assert str(shelf.load(str(models["scibert"]), "cpu").classifier.network.device) == "cpu"  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match=r"cannot score on cuda: this PyTorch .* finds no GPU; leave out --device"):
+        shelf.load(str(models["scibert"]), "cuda")
+
+
+def test_the_command_line_answers_with_it_and_says_nothing_else(models: dict[str, Path], tmp_path: Path) -> None:
+    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for seed, file in enumerate(files):  # two files would be two processes' work, which a fork would hang
+        file.write_text("".join(json.dumps(paper) + "\n" for paper in invented.records(200, seed)))
+    command = ["classify", "-m", str(models["scibert"]), "--workers=2", "-f", "jsonl", *map(str, files)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "arxivcli", *command], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert len(ran.stdout.splitlines()) == 400
+    assert ran.stderr == ""
