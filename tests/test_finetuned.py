@@ -341,6 +341,16 @@ def test_less_precision_learns_too(corpus: Path, encoder: Path, tmp_path: Path) 
     assert {tensor.dtype for tensor in load_file(folder / "model.safetensors").values()} == {np.dtype(np.float32)}
 
 
+def test_errors_of_a_step_that_are_not_about_memory() -> None:
+    from torch._inductor.exc import InductorError, InvalidCxxCompiler
+
+    assert finetuned_training._require_want_of_memory(torch.OutOfMemoryError("CUDA")) is None
+    with pytest.raises(TrainingError, match=r"cannot be compiled: InvalidCxxCompiler: No working .*compile=false"):
+        finetuned_training._require_want_of_memory(InductorError(InvalidCxxCompiler(), None))
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        finetuned_training._require_want_of_memory(RuntimeError("size mismatch"))
+
+
 # Options.
 
 
