@@ -155,9 +155,8 @@ class FinetunedTrainee:
                 logits = self._logits(self._training, rows[some], from_title[some])
                 loss = self._losses(logits, self._training, rows[some]).sum() / len(rows)
                 torch.autograd.backward(self._scaler.scale(loss))
-            except RuntimeError as error:  # torch.OutOfMemoryError is one; MPS and the CPU raise plain ones
-                if not any(words in str(error) for words in _NO_MEMORY):
-                    raise
+            except RuntimeError as error:
+                _require_want_of_memory(error)
                 failed = True
                 break
             total += loss.detach()
@@ -305,3 +304,16 @@ class FinetunedTrainee:
         network.train(mode=False)
         tuning.shift_bias(network, torch.from_numpy(self._mix.shift))
         return FinetunedClassifier(self.labels, network, self._tokenizer)
+
+
+def _require_want_of_memory(error: RuntimeError) -> None:
+    """Return for the errors by which devices say that memory is full; raise any other.
+
+    CUDA and XPU have a class for it, MPS and the CPU have words only.
+    """
+    if isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _NO_MEMORY):
+        return
+    if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        said = " ".join(str(error).partition("\n")[0].split())
+        raise TrainingError(f"the network cannot be compiled: {said}", "train it with --set compile=false") from error
+    raise error
