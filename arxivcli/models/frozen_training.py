@@ -17,7 +17,6 @@ from arxivcli.models import hub
 from arxivcli.models.embeddings import CachedEncoder
 from arxivcli.models.encoder import Encoder
 from arxivcli.models.frozen import FrozenClassifier, Head
-from arxivcli.models.frozen_settings import FrozenSettings
 from arxivcli.models.mix import Mix
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arxivcli.models.base import LabelledTexts
+    from arxivcli.models.frozen_settings import FrozenSettings
     from arxivcli.surroundings import Surroundings
 
 _VALIDATION_BATCH = 4096
@@ -39,8 +39,6 @@ class FrozenTrainee:
 
     It is small, so it is trained on the CPU wherever the encoder runs, and by each of several processes alike.
     """
-
-    Settings = FrozenSettings
 
     def __init__(
         self,
