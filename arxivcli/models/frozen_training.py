@@ -199,7 +199,8 @@ class FrozenTrainee:
 def _encoder(settings: FrozenSettings, surroundings: Surroundings) -> Encoder:
     """Raises UsageError, for the folder is no model of ours that came to harm: it is what somebody asked for."""
     try:
-        return Encoder.load(hub.folder(settings.encoder), surroundings.place, settings.max_length)
+        folder = hub.folder(settings.encoder, surroundings.progress)
+        return Encoder.load(folder, surroundings.place, settings.max_length)
     except FolderError as error:
         raise UsageError(error.what, error.hint) from error
 
