@@ -16,6 +16,7 @@ import invented
 import numpy as np
 import pyarrow as pa
 import pytest
+import small_hub
 import small_scibert
 import torch
 from loopback import Noted, free_port
@@ -68,7 +69,9 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return corpus_of(tmp_path_factory.mktemp("few"), invented.records(120))
 
 
-def train(corpus: Path, encoder: Path, output: Path, *changes: str, preset: str = "scibert-full", **more: Any) -> Path:
+def train(
+    corpus: Path, encoder: Path | str, output: Path, *changes: str, preset: str = "scibert-full", **more: Any
+) -> Path:
     own = (f'encoder="{encoder}"', *QUICK, *PRESETS[preset], *changes)
     report = training.train(corpus, preset, output, more.pop("progress", Silent()), changes=own, device="cpu", **more)
     assert report is not None
@@ -517,8 +520,35 @@ def test_a_hub_that_cannot_be_reached(few: Path, tmp_path: Path, monkeypatch: py
     error = refused(few, "allenai/scibert_scivocab_uncased", tmp_path)
     assert isinstance(error, RemoteError)
     assert "cannot take allenai/scibert_scivocab_uncased from the hub" in str(error)
-    assert "hf download allenai/scibert_scivocab_uncased --local-dir FOLDER" in str(error)
+    assert "n='allenai/scibert_scivocab_uncased'" in str(error)
     assert "--encoder FOLDER" in str(error)
+
+
+def test_an_encoder_from_the_hub(few: Path, encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = Noted()
+    with small_hub.hub(encoder, monkeypatch, tmp_path / "hub"):
+        first = train(few, small_hub.NAME, tmp_path / "a" / "mine", "epochs=1", progress=noted)
+        error = refused(few, "somebody/small-skibert", tmp_path)
+    assert f"taking {small_hub.NAME} from the Hugging Face hub" in noted.notes
+    assert isinstance(error, UsageError)
+    assert "the hub has no encoder somebody/small-skibert; check its name" in str(error)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    again = train(few, small_hub.NAME, tmp_path / "b" / "mine", "epochs=1")
+    assert contents(again) == contents(first)
+
+
+def test_the_advice_for_old_weights_works(few: Path, encoder: Path, tmp_path: Path) -> None:
+    from transformers import AutoModel
+
+    old = shutil.copytree(encoder, tmp_path / "old")
+    torch.save(AutoModel.from_pretrained(encoder).state_dict(), old / "pytorch_model.bin")
+    (old / "model.safetensors").unlink()
+    said = str(refused(few, old, tmp_path))
+    code = said.partition('python -c "')[2].partition('"')[0].replace("'FOLDER'", repr(str(tmp_path / "new")))
+    exec(code)  # noqa: S102
+    assert (tmp_path / "new" / "model.safetensors").is_file()
+    train(few, tmp_path / "new", tmp_path / "mine", "epochs=1", preset="scibert")
 
 
 # Devices and processes.
@@ -559,3 +589,21 @@ def test_two_processes_go_the_way_of_one(few: Path, encoder: Path, tmp_path: Pat
     assert ran.stdout.count("title_only_top1") == 1
     assert ran.stderr.count("epoch 1: train loss") == 1
     assert shelf.load(str(output)).classifier.scores(pa.array(["a\n"])).shape == (1, len(invented.TOPICS))
+
+
+def test_a_device_asked_for_by_name_is_used_or_refused(models: dict[str, Path]) -> None:
+    assert str(shelf.load(str(models["scibert"]), "cpu").classifier.network.device) == "cpu"  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match=r"cannot score on cuda: this PyTorch .* finds no GPU; leave out --device"):
+        shelf.load(str(models["scibert"]), "cuda")
+
+
+def test_the_command_line_answers_with_it_and_says_nothing_else(models: dict[str, Path], tmp_path: Path) -> None:
+    files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    for seed, file in enumerate(files):  # two files would be two processes' work, which a fork would hang
+        file.write_text("".join(json.dumps(paper) + "\n" for paper in invented.records(200, seed)))
+    command = ["classify", "-m", str(models["scibert"]), "--workers=2", "-f", "jsonl", *map(str, files)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "arxivcli", *command], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert len(ran.stdout.splitlines()) == 400
+    assert ran.stderr == ""

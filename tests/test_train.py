@@ -321,8 +321,10 @@ def test_names_nobody_knows(corpus: Path, tmp_path: Path) -> None:
         training.train(corpus, "fats", tmp_path / "mine", Silent())
     with pytest.raises(UsageError, match="no setting dimensions; did you mean dimension"):
         train(corpus, tmp_path / "mine", "dimensions=3")
-    with pytest.raises(FolderError, match="is no finished corpus"):
+    with pytest.raises(FolderError, match=r"there is no corpus .*arxivcli fetch -o data/raw, then arxivcli preprocess"):
         train(tmp_path / "nowhere", tmp_path / "mine")
+    with pytest.raises(FolderError, match="is no finished corpus"):
+        train(tmp_path, tmp_path / "mine")
     with pytest.raises(FolderError, match=r"is no model: it has no model\.json"):
         shelf.load(str(tmp_path))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 import typer
 
 from arxivcli.cli import console, prompt
-from arxivcli.cli.options import State, state
+from arxivcli.cli.options import DeviceOption, State, state
 from arxivcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def classify(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes for large inputs.", show_default="all cores")
     ] = None,
+    device: DeviceOption = "auto",
 ) -> None:
     """Name the arXiv categories of papers: one or millions, from files, a pipe, or typed in."""
     from arxivcli import parallel
@@ -73,7 +74,15 @@ def classify(
     question = classification.Question(top, coverage)
     several = len(files or []) > 1
     job = Job(
-        shelf.load(model), question, columns, format, output, raw, workers or parallel.cores(), state(context), several
+        shelf.load(model, device),
+        question,
+        columns,
+        format,
+        output,
+        raw,
+        workers or parallel.cores(),
+        state(context),
+        several,
     )
     classification.check(job.model, question)
     if typed:

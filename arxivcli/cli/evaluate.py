@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from arxivcli.cli import console
-from arxivcli.cli.options import JsonOption, state
+from arxivcli.cli.options import DeviceOption, JsonOption, state
 
 if TYPE_CHECKING:
     from arxivcli.steps.evaluation import Evaluation
@@ -24,13 +24,14 @@ def evaluate(
         Literal["corpus", "arxiv"], typer.Option(help="Count papers alike, or weigh them to arXiv's own mix.")
     ] = "corpus",
     brief: Annotated[bool, typer.Option("--brief", help="Leave out the table of labels.")] = False,
+    device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model on a split of a corpus: accuracy, calibration, every label, titles alone."""
     from arxivcli.models import shelf
     from arxivcli.steps import evaluation
 
-    report = evaluation.evaluate(shelf.load(model), data, split, weights, console.progress(state(context)))
+    report = evaluation.evaluate(shelf.load(model, device), data, split, weights, console.progress(state(context)))
     if as_json:
         return console.show_json(report.as_json())
     if not brief:

@@ -17,6 +17,8 @@ Level = Literal["category", "archive", "group"]
 """The levels of `taxonomy.Level`, spelled again because the taxonomy needs pyarrow and `--help` does not."""
 
 LevelOption = Annotated[Level, typer.Option("--level", help="How fine the answer is.")]
+Device = Literal["auto", "cpu", "cuda", "mps", "xpu"]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU if there is one.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from arxivcli.cli import console
-from arxivcli.cli.options import state
+from arxivcli.cli.options import DeviceOption, state
 
-Device = Literal["auto", "cpu", "cuda", "mps", "xpu"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
@@ -34,7 +33,7 @@ def train(
     encoder: Annotated[
         str | None, typer.Option(help="Pretrained encoder: a folder, or a name on the Hugging Face hub.")
     ] = None,
-    device: Annotated[Device, typer.Option(help="Where to train; auto takes a GPU when there is one.")] = "auto",
+    device: DeviceOption = "auto",
     precision: Annotated[
         Precision, typer.Option(help="Of the arithmetic; auto is bf16 on GPUs that have it.")
     ] = "auto",
@@ -47,7 +46,7 @@ def train(
         presets = {name: shelf.preset(name) for name in shelf.presets()}
         settings = {name: shelf.settings(values["kind"])(**values) for name, values in presets.items()}
         rows = [
-            (name, key, "by the corpus" if value is None else value)
+            (name, key, "automatic" if value is None else value)
             for name, chosen in settings.items()
             for key, value in chosen.model_dump().items()
         ]

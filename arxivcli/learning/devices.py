@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, get_args
 
@@ -11,6 +10,7 @@ import torch
 from accelerate.state import PartialState
 from torch import distributed
 
+from arxivcli import accelerators
 from arxivcli.errors import TrainingError
 from arxivcli.surroundings import Place, Precision
 
@@ -30,7 +30,7 @@ def find(device: str, precision: str, progress: Progress) -> Place:
     Raises:
         TrainingError: a device asked for by name cannot be used, or cannot do the precision.
     """
-    kind, trouble = _usable(device)
+    kind, trouble = accelerators.usable(device)
     if trouble and device != "auto":
         raise TrainingError(f"cannot train on {device}: {trouble}", _HINT)
     state = PartialState(cpu=kind == "cpu") if _several() else None
@@ -50,26 +50,6 @@ def _several() -> bool:
     """Whether a launcher has started this process as one of several."""
     names = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
     return any(os.environ.get(name, "1") not in {"", "1"} for name in names)
-
-
-def _usable(wanted: str) -> tuple[str, str]:
-    """The kind of device to use (the CPU where all else fails), and what is wrong with the one that was wanted."""
-    if wanted == "cpu":
-        return "cpu", ""
-    with warnings.catch_warnings(record=True) as said:  # PyTorch tells of a broken driver in a warning only
-        warnings.simplefilter("always")
-        found = torch.accelerator.current_accelerator(check_available=True)
-    kind = "cpu" if found is None else found.type
-    if kind == "cpu" or wanted not in {"auto", kind}:
-        why = " ".join(str(said[0].message).split()) if said else ""
-        if wanted != "auto":
-            why = why or f"this PyTorch ({torch.__version__}) finds {'no GPU' if kind == 'cpu' else f'only {kind}'}"
-        return "cpu", why
-    try:
-        torch.ones(8, device=kind).sum().item()
-    except RuntimeError as error:
-        return "cpu", f"{kind} is there but fails: {' '.join(str(error).split())}"
-    return kind, ""
 
 
 def _precision(kind: str, wanted: str) -> Precision:

@@ -23,14 +23,12 @@ if TYPE_CHECKING:
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _MOST_SAID = 300
-_ELSEWHERE = (
-    "on a computer with a network run `hf download {name} --local-dir FOLDER`, copy FOLDER here and use "
-    "--encoder FOLDER"
+_SAVE = (
+    "python -c \"from transformers import AutoModel as M, AutoTokenizer as T; n='{name}'; "
+    "M.from_pretrained(n).save_pretrained('FOLDER'); T.from_pretrained(n).save_pretrained('FOLDER')\""
 )
-_CONVERT = (
-    'make them where you trust the file: python -c "from transformers import AutoModel as M; '
-    "M.from_pretrained('{name}').save_pretrained('NEW')\", and copy its tokenizer files beside them"
-)
+_ELSEWHERE = f"on a computer with a network run {_SAVE}, copy FOLDER here and use --encoder FOLDER"
+_CONVERT = f"where you trust these run {_SAVE} and use --encoder FOLDER"
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,10 @@ def _loaded(encoder: str, source: _Source, options: dict[str, Any]) -> Pretraine
         **where,
         **(_kept_revision(encoder) if source.why else {}),
     )
-    return Pretrained(network, cast("Any", AutoTokenizer.from_pretrained(encoder, **where)))
+    tokenizer = cast("Any", AutoTokenizer.from_pretrained(encoder, **where))
+    for name in ("is_local", "local_files_only"):  # would be saved, and tell nobody anything
+        tokenizer.init_kwargs.pop(name, None)
+    return Pretrained(network, tokenizer)
 
 
 def _kept_revision(encoder: str) -> dict[str, str]:
@@ -159,4 +160,5 @@ def _told(error: Exception, encoder: str, source: _Source) -> ArxivcliError:
         )
     if source.local:
         return FolderError(f"{encoder} is no encoder that can be read: {said}", "copy it again, or name another")
-    return RemoteError(f"cannot take {encoder} from the hub: {said}", "run the same command again")
+    hint = f"run the same command again, or {_ELSEWHERE.format(name=encoder)}"
+    return RemoteError(f"cannot take {encoder} from the hub: {said}", hint)

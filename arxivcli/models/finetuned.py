@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from arxivcli import accelerators
 from arxivcli.errors import FolderError
 from arxivcli.models import encoders, tokens
 
@@ -67,8 +68,14 @@ class FinetunedClassifier:
         self.tokenizer.save_pretrained(folder)
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> Self:
-        """Read back what `save` wrote; of weights, safetensors only. Raises FolderError when it does not fit."""
+    def load(cls, folder: Path, device: str = "auto") -> Self:
+        """Read back what `save` wrote; of weights, safetensors only.
+
+        Raises:
+            FolderError: it does not fit together.
+            UsageError: the device cannot be used.
+        """
+        place = accelerators.for_scoring(device)
         encoders.hush()
         again = "copy or train the model again"
         if not (folder / WEIGHTS).is_file():
@@ -89,7 +96,7 @@ class FinetunedClassifier:
             raise FolderError(f"the tokenizer of {folder} is another model's", again)
         names = network.config.id2label
         network.eval()
-        return cls(tuple(names[i] for i in range(len(names))), network.to(device), cast("Any", tokenizer))
+        return cls(tuple(names[i] for i in range(len(names))), network.to(place), cast("Any", tokenizer))
 
 
 def batches(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -71,7 +71,7 @@ def folder(name: str) -> Path:
     raise unknown("model", name, names(), f"name a model folder, or one of: {', '.join(names())}")
 
 
-def load(name: str, device: str = "cpu") -> Model:
+def load(name: str, device: str = "auto") -> Model:
     """The model of a name or folder, its files checked. Raises UsageError, FolderError."""
     place = folder(name)
     card = cards.read(place)

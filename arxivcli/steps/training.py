@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from arxivcli import __version__, calibration, metrics, settings, storage, taxonomy, text
-from arxivcli.errors import InputError, UsageError
+from arxivcli.errors import FolderError, InputError, UsageError
 from arxivcli.learning import devices
 from arxivcli.learning.checkpoints import Checkpoints
 from arxivcli.learning.loop import Epoch, fit
@@ -69,16 +69,21 @@ def train(
     """
     values = shelf.preset(preset)
     chosen = settings.resolve(shelf.settings(values["kind"]), values, config, changes)
+    if not corpus.exists():
+        raise FolderError(
+            f"there is no corpus {corpus}",
+            f"make one with two commands: arxivcli fetch -o data/raw, then arxivcli preprocess data/raw -o {corpus}",
+        )
     shards = Shards.open(corpus)
     # A label nobody has cannot be learned; answering it by chance would be worse than not knowing it.
     labels = tuple(label for label in shards.labels if shards.manifest.splits["train"].labels.get(label))
     _check(shards, labels)
-    if shards.rows("calibration") < calibration.ENOUGH:
-        progress.note(f"only {shards.rows('calibration')} calibration papers: probabilities stay as they come")
     run = _Run(chosen, shards, labels, output)
     _refuse_foreign(output)
     place = devices.find(device, precision, progress)
     first = place.rank == 0
+    if first and shards.rows("calibration") < calibration.ENOUGH:
+        progress.note(f"only {shards.rows('calibration')} calibration papers: probabilities stay as they come")
     with storage.owned(output) if first else nullcontext(), devices.together(place):
         if restart and first:
             run.clear()

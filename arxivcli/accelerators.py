@@ -1,0 +1,40 @@
+"""Which of a computer's devices PyTorch can really use."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+
+from arxivcli.errors import UsageError
+
+
+def usable(wanted: str) -> tuple[str, str]:
+    """The kind of device to use, the CPU where all else fails, and what is wrong with the one that was wanted.
+
+    CUDA, ROCm (which calls itself cuda), MPS and XPU are found by "auto"; a device that is there must also do a sum.
+    """
+    if wanted == "cpu":
+        return "cpu", ""
+    with warnings.catch_warnings(record=True) as said:  # PyTorch tells of a broken driver in a warning only
+        warnings.simplefilter("always")
+        found = torch.accelerator.current_accelerator(check_available=True)
+    kind = "cpu" if found is None else found.type
+    if kind == "cpu" or wanted not in {"auto", kind}:
+        why = " ".join(str(said[0].message).split()) if said else ""
+        if wanted != "auto":
+            why = why or f"this PyTorch ({torch.__version__}) finds {'no GPU' if kind == 'cpu' else f'only {kind}'}"
+        return "cpu", why
+    try:
+        torch.ones(8, device=kind).sum().item()
+    except RuntimeError as error:
+        return "cpu", f"{kind} is there but fails: {' '.join(str(error).split())}"
+    return kind, ""
+
+
+def for_scoring(wanted: str) -> str:
+    """The device to score on: the one asked for by name, or the best there is. Raises UsageError."""
+    kind, trouble = usable(wanted)
+    if trouble and wanted != "auto":
+        raise UsageError(f"cannot score on {wanted}: {trouble}", "leave out --device")
+    return kind
