@@ -70,9 +70,11 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "corpus"
 
 
-def train(corpus: Path, output: Path, *changes: str, encoder: Path | str = ENCODER) -> cards.Card:
+def train(
+    corpus: Path, output: Path, *changes: str, encoder: Path | str = ENCODER, restart: bool = False
+) -> cards.Card:
     changes = (*QUICK, f'encoder="{encoder}"', *changes)
-    report = training.train(corpus, "minilm", output, Silent(), changes=changes, device="cpu")
+    report = training.train(corpus, "minilm", output, Silent(), changes=changes, restart=restart, device="cpu")
     assert report is not None
     return report.card
 
@@ -239,6 +241,16 @@ def test_embeddings_are_made_once_for_all_runs(corpus: Path, model: Path, tmp_pa
     again, first = contents(tmp_path / "again"), contents(model)
     named = {"model.json", "settings.toml", "README.md"}  # they say which folder the encoder came from
     assert {name: again[name] for name in again.keys() - named} == {name: first[name] for name in first.keys() - named}
+
+
+def test_restart_replaces_the_model_and_its_encoder(corpus: Path, model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    shutil.copytree(model, folder)
+    (folder / "encoder" / ".notes").write_text("mine")
+    card = train(corpus, folder, "hidden=16", restart=True)
+    assert card.settings["hidden"] == 16
+    assert cards.read(folder) == card
+    assert (folder / "encoder" / ".notes").read_text() == "mine"
 
 
 def test_what_was_cached_is_what_is_fresh(encoder: Encoder, tmp_path: Path) -> None:
@@ -457,7 +469,7 @@ def test_encoders_that_cannot_be(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(kind, match=said) as raised:
-        hub.folder(name)
+        hub.folder(name, Silent())
     assert "\n" not in str(raised.value)
 
 
@@ -492,18 +504,28 @@ def test_what_a_hub_says(
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
         with pytest.raises(kind, match=said) as raised:
-            hub.folder(name)
+            hub.folder(name, Silent())
         server.shutdown()
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("names", [[], ["config.json"], ["modules.json"], ["pytorch_model.bin", "config.json"]])
+@pytest.mark.parametrize(
+    "names",
+    [
+        [],
+        ["config.json"],
+        ["modules.json"],
+        ["pytorch_model.bin", "config.json"],
+        ["config.json", "tokenizer.json", "vocab.txt", "README.md/model.safetensors"],
+    ],
+)
 def test_a_folder_that_is_no_encoder(corpus: Path, tmp_path: Path, names: list[str]) -> None:
     folder = tmp_path / "strange"
     folder.mkdir()
     for name in names:
-        source = ENCODER / name
-        (folder / name).write_bytes(source.read_bytes() if source.is_file() else b"\x80\x05K\x01.")
+        source, _, as_if = name.partition("/")
+        content = (ENCODER / source).read_bytes() if (ENCODER / source).is_file() else b"\x80\x05K\x01."
+        (folder / (as_if or source)).write_bytes(content)
     with pytest.raises(UsageError, match="strange is no encoder") as raised:
         train(corpus, tmp_path / "mine", encoder=folder)
     assert "\n" not in str(raised.value)

@@ -61,7 +61,7 @@ class Encoder:
             network = SentenceTransformer(
                 str(folder), device="cpu", local_files_only=True, model_kwargs={"use_safetensors": True}
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError, RuntimeError) as error:
+        except Exception as error:
             raise FolderError(f"{folder} is no encoder: {' '.join(str(error).split())[:200]}", hint) from error
         if max_length is not None:
             most = getattr(getattr(network.transformers_model, "config", None), "max_position_embeddings", max_length)

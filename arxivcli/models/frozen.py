@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
-from arxivcli import storage
+from arxivcli import accelerators, storage
 from arxivcli.errors import FolderError
 from arxivcli.models.encoder import Encoder
 from arxivcli.surroundings import Place
@@ -91,8 +91,14 @@ class FrozenClassifier:
         self.encoder.save(folder / ENCODER)
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> Self:
-        """Read head and encoder. Raises FolderError when they do not fit together."""
+    def load(cls, folder: Path, device: str = "auto") -> Self:
+        """Read head and encoder.
+
+        Raises:
+            FolderError: they do not fit together.
+            UsageError: the device cannot be used.
+        """
+        place = Place(accelerators.for_scoring(device))
         path = folder / HEAD
         try:
             tensors = load_file(path)
@@ -103,7 +109,7 @@ class FrozenClassifier:
             raise FolderError(f"{path} is no head of a frozen model: {error}", _HINT) from error
         if not fits:
             raise FolderError(f"the tensors of {path} do not fit together", _HINT)
-        encoder = Encoder.load(folder / ENCODER, Place(device))
+        encoder = Encoder.load(folder / ENCODER, place)
         if encoder.dimension != len(head.mean):
             raise FolderError(
                 f"the encoder of {folder} gives {encoder.dimension} numbers, its head reads {len(head.mean)}", _HINT

@@ -17,7 +17,6 @@ from arxivcli.models import hub
 from arxivcli.models.embeddings import CachedEncoder
 from arxivcli.models.encoder import Encoder
 from arxivcli.models.frozen import FrozenClassifier, Head
-from arxivcli.models.frozen_settings import FrozenSettings
 from arxivcli.models.mix import Mix
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arxivcli.models.base import LabelledTexts
+    from arxivcli.models.frozen_settings import FrozenSettings
     from arxivcli.surroundings import Surroundings
 
 _VALIDATION_BATCH = 4096
@@ -39,8 +39,6 @@ class FrozenTrainee:
 
     It is small, so it is trained on the CPU wherever the encoder runs, and by each of several processes alike.
     """
-
-    Settings = FrozenSettings
 
     def __init__(
         self,
@@ -201,7 +199,8 @@ class FrozenTrainee:
 def _encoder(settings: FrozenSettings, surroundings: Surroundings) -> Encoder:
     """Raises UsageError, for the folder is no model of ours that came to harm: it is what somebody asked for."""
     try:
-        return Encoder.load(hub.folder(settings.encoder), surroundings.place, settings.max_length)
+        folder = hub.folder(settings.encoder, surroundings.progress)
+        return Encoder.load(folder, surroundings.place, settings.max_length)
     except FolderError as error:
         raise UsageError(error.what, error.hint) from error
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import huggingface_hub
 from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
 from arxivcli.errors import RemoteError, UsageError
+from arxivcli.models import encoders
+
+if TYPE_CHECKING:
+    from arxivcli.progress import Progress
 
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
 """Weights that hold no code, settings and vocabularies: never a pickle."""
@@ -15,7 +20,7 @@ _UNWANTED = ["onnx/*", "openvino/*", "coreml/*", "*/onnx/*", "*/openvino/*"]
 _OFFLINE = "copy its folder from a machine that has it and name the folder with --encoder"
 
 
-def folder(name: str) -> Path:
+def folder(name: str, progress: Progress) -> Path:
     """Where an encoder lies, downloaded if need be.
 
     Raises:
@@ -28,6 +33,8 @@ def folder(name: str) -> Path:
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
         what = "a file, not a folder" if path.exists() else "no folder"
         raise UsageError(f"encoder {name} is {what}", "name the folder of a saved encoder, or a name on the hub")
+    encoders.hush()
+    progress.note(f"taking {name} from the Hugging Face hub or its cache here")
     try:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=_WANTED, ignore_patterns=_UNWANTED))
     except HFValidationError as error:

@@ -172,8 +172,12 @@ class _Run:
         """Remove what an earlier training left, and nothing else."""
         Checkpoints(self._output / _CHECKPOINTS).discard()
         if (self._output / cards.CARD).is_file():
-            for name in (*cards.read(self._output).files, cards.CARD):
-                (self._output / name).unlink(missing_ok=True)
+            paths = [self._output / name for name in (*cards.read(self._output).files, cards.CARD)]
+            for path in paths:
+                path.unlink(missing_ok=True)
+            for folder in sorted({path.parent for path in paths} - {self._output}, reverse=True):
+                if not any(folder.iterdir()):
+                    folder.rmdir()
 
     def made_before(self) -> cards.Card | None:
         """The finished model of this very run, None when there is no model. Raises UsageError for another run's."""
