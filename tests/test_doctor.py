@@ -153,12 +153,12 @@ def test_which_code_runs_on_which_gpu(code: str, gpu: tuple[int, int], runs: boo
 @pytest.mark.parametrize(
     ("place", "begins"),
     [
-        ("/home/me/.local/share/uv/tools/arxivcli", "uv tool install {source} --reinstall --torch-backend=cu128"),
+        ("/Users/me/.local/share/uv/tools/arxivcli", "uv tool install {source} --reinstall --torch-backend=cu128"),
         (
-            "/home/me/.local/share/pipx/venvs/arxivcli",
+            "/Users/me/.local/share/pipx/venvs/arxivcli",
             "pipx install {source} --force --backend uv --pip-args=--torch-backend=cu128",
         ),
-        ("/home/me/project/.venv", "uv pip install --python {python} --reinstall-package torch --torch-backend=cu128"),
+        ("/Users/me/project/.venv", "uv pip install --python {python} --reinstall-package torch --torch-backend=cu128"),
     ],
 )
 def test_the_install_line_is_that_of_this_installation(

@@ -38,6 +38,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     (tmp_path / "home").mkdir()
+    monkeypatch.setattr(tracking, "_SHORT", 60.0)  # a machine with much to do is slow
     yield
     if "wandb" in sys.modules:
         sys.modules["wandb"].teardown()
@@ -325,6 +326,26 @@ def test_a_disk_that_cannot_be_written_costs_the_training_nothing(
     tracked(tmp_path / "model", tracking.Tracker("offline", noted))
     assert time.monotonic() - began < 10
     assert noted.notes == ["W&B hears no more of this training: No space left on device"]
+
+
+def test_a_service_that_hangs_is_not_waited_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    import wandb
+
+    hanging = threading.Event()
+    monkeypatch.setattr(wandb, "init", lambda **_: hanging.wait(60))
+    monkeypatch.setattr(tracking, "_SHORT", 0.1)
+    monkeypatch.setattr(tracking, "_FINISH", 0.5)
+    noted = Noted()
+    began = time.monotonic()
+    tracked(tmp_path / "model", tracking.Tracker("offline", noted))
+    hanging.set()
+    assert time.monotonic() - began < 5
+    assert noted.notes == [
+        "sending the run to W&B, for 0 s at most",
+        "W&B has not got everything; `wandb sync` sends the rest",
+    ]
 
 
 def test_nothing_is_imported_until_a_run_begins() -> None:

@@ -33,6 +33,9 @@ RUN = ".wandb-run"
 """File in the model folder with the id of the run, for a training that goes on."""
 
 _CONNECT, _INIT, _FINISH, _LEAVE = 3.0, 30.0, 300.0, 15.0  # seconds
+_SHORT = 3.0
+"""Seconds of waiting for the end that nobody needs to be told of."""
+
 _DRAIN = 0.5
 """Seconds between two looks at what was put down."""
 
@@ -118,13 +121,15 @@ class Tracker:
 
     def _end(self, code: int, seconds: float) -> None:
         self._told.put(("end", code))
-        end = time.monotonic() + seconds
-        while self._teller is not None and self._teller.is_alive() and (left := end - time.monotonic()) > 0:
-            self._teller.join(min(left, 1.0))
-            self._progress.waiting(left, "sending to W&B")
+        if self._teller is None:
+            return
+        self._teller.join(min(_SHORT, seconds))
+        if self._teller.is_alive():
+            self._progress.note(f"sending the run to W&B, for {seconds:.0f} s at most")
+            self._teller.join(seconds - _SHORT)
         self._pass_on()
-        if self._teller is not None and self._teller.is_alive():
-            self._progress.note(f"W&B has not got everything within {seconds:.0f} s; `wandb sync` sends the rest")
+        if self._teller.is_alive():
+            self._progress.note("W&B has not got everything; `wandb sync` sends the rest")
 
     def _pass_on(self) -> None:
         while not self._notes.empty():
