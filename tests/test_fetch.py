@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import fetched
 import pytest
 from double import Catalogue, Double, faults
+from snapshots import stops
 
 from arxivcli.sources import entries
 from arxivcli.steps import fetching
@@ -126,6 +128,9 @@ def test_ids_that_are_none_and_papers_that_are_not_there(shell: Shell, double: D
         (("--source", "snapshot", "--from", "2024-01-01"), "--source oai"),
         (("--query", ""), "nothing to search for"),
         (("--source", "api"), "nothing to search for"),
+        (("--set", ""), "--set is empty"),
+        (("--from", " "), "--from is empty"),
+        (("-o", ""), "--output is empty"),
         (("2401.00001", "--query", "cat:cs.LG"), "leave out --query"),
         (("--set", "cs.LGG"), "did you mean cs.LG?"),
         (("--from", "2020-02-30"), "no day"),
@@ -156,7 +161,9 @@ def test_a_look_at_what_would_be_done_asks_nobody(shell: Shell, double: Double) 
 
 
 def test_status_says_what_is_there_and_how_to_go_on(shell: Shell, double: Double) -> None:
-    assert shell.done("fetch", "--status") == ""
+    nothing = shell.run("fetch", "--status")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert "nothing is fetched into data/raw yet" in nothing.stderr
     double.faults.add(faults.status(403), number=4, verb="ListRecords", times=None)
     stopped = shell.run("fetch", "--source", "oai", "--from", "2010-01-01")
     assert stopped.returncode == 4
@@ -167,6 +174,34 @@ def test_status_says_what_is_there_and_how_to_go_on(shell: Shell, double: Double
     states = {row["what"]: row["state"] for row in json.loads(shell.done("fetch", "--status", "--json"))}
     assert states["oai-from-2010-01-01"].startswith("finished")
     assert states["papers"].startswith("merged")
+
+
+def test_status_of_a_download_that_was_interrupted(shell: Shell, double: Double) -> None:
+    fault = double.faults.add(stops(9_000), site="storage", times=None)
+    assert shell.run("fetch", "-o", "my raw", "--max-wait", "0.001").returncode == 4
+    fault.times = 0
+    [row] = json.loads(shell.done("fetch", "--status", "-o", "my raw", "--json"))
+    megabytes = double.snapshot.stored().size / 1e6
+    assert row["state"] == f"unfinished, 0.0 of {megabytes:,.1f} MB"
+    shell.done(*shlex.split(row["command"])[1:])
+    [row] = json.loads(shell.done("fetch", "--status", "-o", "my raw", "--json"))
+    assert row["state"] == f"{megabytes:,.1f} MB"
+    assert shlex.split(row["command"])[1:] == ["fetch", "-o", "my raw"]
+
+
+def test_status_of_a_file(shell: Shell) -> None:
+    (shell.folder / "raw").write_text("x")
+    finished = shell.run("fetch", "--status", "-o", "raw")
+    assert finished.returncode == 5
+    assert "raw is a file" in finished.stderr
+
+
+@pytest.mark.parametrize("given", [" ", "\n\n"], ids=ascii)
+def test_without_any_id_nothing_else_is_fetched(given: str, shell: Shell, double: Double) -> None:
+    finished = shell.run("fetch", "-", input=given)
+    assert finished.returncode == 3
+    assert "no ids" in finished.stderr
+    assert len(double.log) == 0
 
 
 @pytest.mark.parametrize(

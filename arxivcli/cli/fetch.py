@@ -10,9 +10,10 @@ import typer
 
 from arxivcli.cli import console
 from arxivcli.cli.options import JsonOption, state
+from arxivcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from arxivcli.steps.fetching import Report
 
@@ -54,7 +55,9 @@ def fetch(
     limit: Annotated[
         int | None, typer.Option(min=1, help="api: only the newest so many.", rich_help_panel=WHAT)
     ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for all that is fetched.")] = Path("data/raw"),
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="PATH", help="Folder for all that is fetched.")
+    ] = "data/raw",
     restart: Annotated[bool, typer.Option("--restart", help="Forget how far an earlier run came.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 4 when the server cannot give some papers.")
@@ -103,8 +106,9 @@ def fetch(
     from arxivcli.steps import fetching
     from arxivcli.steps.fetching import outlook
 
+    folder = _folder(output)
     if status:
-        return _show_status(outlook.status(output), json)
+        return _show_status(context, folder, json)
     wanted = fetching.Wanted.guessed(
         source,
         {"oai": oai_url, "api": api_url, "snapshot": snapshot_url},
@@ -117,23 +121,41 @@ def fetch(
     )
     manners = fetching.Manners(pace, max_wait, timeout, contact, tuple(allow_host or ()))
     if dry_run:
-        figures = outlook.forecast(wanted, output, manners).figures()
+        figures = outlook.forecast(wanted, folder, manners).figures()
         return console.show_json(figures) if json else console.show_table(("what", "value"), figures.items())
     progress = console.progress(state(context))
-    report = fetching.fetch(wanted, output, manners, progress, restart=restart, check=check)
+    report = fetching.fetch(wanted, folder, manners, progress, restart=restart, check=check)
     for note in report.notes():
         progress.note(note)
     console.show_json(report.figures()) if json else _show(report)
     return report.judge(strict)
 
 
+def _folder(name: str) -> Path:
+    """The folder of that name. Raises UsageError for an empty one, which would be the folder we stand in."""
+    if not name:
+        raise UsageError("--output is empty", "name a folder, or leave it out")
+    return Path(name)
+
+
 def _identifiers(names: Sequence[str]) -> tuple[str, ...]:
-    """The ids given, and for `-` those on standard input, parted by white space."""
-    return tuple(one for name in names for one in (sys.stdin.read().split() if name == "-" else [name]))
+    """The ids given, and for `-` those on standard input, parted by white space.
+
+    Raises InputError when nothing is in it: without ids something else would be fetched.
+    """
+    found = tuple(one for name in names for one in (sys.stdin.read().split() if name == "-" else [name]))
+    if names and not found:
+        raise InputError("no ids on the standard input", "give at least one")
+    return found
 
 
-def _show_status(rows: Sequence[Mapping[str, console.Field]], as_json: bool) -> None:
+def _show_status(context: typer.Context, folder: Path, as_json: bool) -> None:
     """What is there, and under it the commands that go on with it, each on one line to be copied."""
+    from arxivcli.steps.fetching import outlook
+
+    rows = outlook.status(folder)
+    if not rows:
+        console.note(state(context), f"nothing is fetched into {folder} yet")
     if as_json:
         return console.show_json(rows)
     console.show_rows([{name: row[name] for name in row if name != "command"} for row in rows], as_json=False)

@@ -94,6 +94,12 @@ def standing(folder: Path) -> Snapshot | None:
     return _snapshot(*found, already=True) if found else None
 
 
+def coming(folder: Path) -> tuple[int, int] | None:
+    """How many bytes of how many a download that was interrupted has; None when there is none to go on with."""
+    held = Partial(folder, NAME).held()
+    return (held[1], held[0].size) if held else None
+
+
 def forget(folder: Path) -> None:
     """Let the next download begin from nothing; a finished snapshot stays until there is another."""
     with storage_errors(folder):

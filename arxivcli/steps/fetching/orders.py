@@ -52,6 +52,10 @@ class Wanted:
 
     def __post_init__(self) -> None:
         """Raises UsageError when the parts do not go together."""
+        for name, option in _OPTIONS.items():
+            value = getattr(self, name)
+            if name != "query" and isinstance(value, str) and not value.strip():
+                raise UsageError(f"{option} is empty", "give a value, or leave it out")
         for name, source in _BELONGS.items():
             if getattr(self, name) and self.source != source:
                 option = _OPTIONS.get(name, "an id")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
 from arxivcli import taxonomy
+from arxivcli.errors import StorageError
 from arxivcli.sources import api, oai, snapshot
 from arxivcli.steps.fetching import merging, naming, raw, searching
 
@@ -108,11 +110,21 @@ def _oai_papers(wanted: Wanted) -> int:
 
 
 def status(folder: Path) -> list[Row]:
-    """What is in a folder, a row each: the snapshot, the merged papers, and every harvest with how to go on."""
+    """What is in a folder, a row each: the snapshot, the merged papers, and every harvest with how to go on.
+
+    Raises StorageError for what is no folder.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise StorageError(f"{folder} is a file", "name a folder that something was fetched into")
     rows: list[Row] = []
+    into = f"-o {shlex.quote(str(folder))}"
     held = snapshot.standing(folder)
-    if held is not None:
-        rows.append(_row("snapshot", f"{held.size / 1e6:,.1f} MB", None, None, "arxivcli fetch"))
+    sizes = [f"{held.size / 1e6:,.1f} MB"] if held else []
+    coming = snapshot.coming(folder)
+    if coming is not None:
+        sizes.append(f"unfinished, {coming[0] / 1e6:,.1f} of {coming[1] / 1e6:,.1f} MB")
+    if sizes:
+        rows.append(_row("snapshot", "; newer: ".join(sizes), None, None, f"arxivcli fetch {into}"))
     counts = merging.index(folder)
     if counts:
         rows.append(_row("papers", f"merged, {len(counts)} months", sum(counts.values()), None, None))
@@ -124,7 +136,7 @@ def status(folder: Path) -> list[Row]:
             how = f"unfinished, {state.pages:,} pages"
         else:
             how = f"finished {state.finished[:10]}" if state.finished else "begun"
-        command = f"arxivcli fetch {state.options} -o {folder}"
+        command = f"arxivcli fetch {state.options} {into}"
         rows.append(_row(harvest.name, how, state.papers or None, state.reached, command))
     return rows
 
