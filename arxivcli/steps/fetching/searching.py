@@ -2,7 +2,7 @@
 
 The server shows no result beyond the ten thousandth, so a stretch with more is halved until it has few enough. Its
 results are in no firm order: papers of one second change places between two pages, so that some come twice and others
-not at all. Therefore the ids are counted, and a stretch that came short is asked for once more with other pages.
+not at all. Therefore the ids are counted, and a stretch that came short is asked for again with other pages.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ WALL = 10_000
 
 SIZES = (1_000, 200, 50, 10, 1)
 """Results on a page: as many as possible, fewer where the server fails."""
+
+_TENTHS = (7, 9, 4, 6)
+"""Shares of the largest page with which a stretch that came short is asked for again."""
 
 _WORTH_HALVING = 2
 """Place in SIZES of the page that is small enough: if it fails too, the stretch is halved, or a bad result is near."""
@@ -99,7 +102,7 @@ class Window:
         total: The most results that the server said there are.
         dropped: How many results were no papers.
         skipped: Places of results that cannot be had.
-        again: Whether this is the second time.
+        again: How many times it was asked for before.
     """
 
     first: str
@@ -110,7 +113,7 @@ class Window:
     total: int = 0
     dropped: int = 0
     skipped: list[int] = field(default_factory=list)
-    again: bool = False
+    again: int = 0
 
     def __str__(self) -> str:
         return f"submittedDate:[{self.first} TO {self.last}]"
@@ -219,10 +222,11 @@ class Searching:
     def _close(self, window: Window) -> None:
         """A window came to its end: it is done with, or asked for once more when papers are missing."""
         short = window.total - window.dropped - len(window.skipped) - len(self._ids)
-        if short > 0 and self._check and not window.again and window.total <= WALL:
+        if short > 0 and self._check and window.again < len(_TENTHS) and window.total <= WALL:
             # Pages that end elsewhere: what fell between two of them is inside one now.
-            size = max(1, SIZES[0] * 7 // 10)
-            self._replace(Window(window.first, window.last, size=size, part=window.part, again=True))
+            size = max(1, SIZES[0] * _TENTHS[window.again] // 10)
+            again = Window(window.first, window.last, size=size, part=window.part, again=window.again + 1)
+            self._replace(again)
             return
         if short > 0:
             self._progress.note(f"{short:,} of {window.total:,} papers did not come: {window}")
