@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arxivcli.errors import InputError
-from arxivcli.storage import PARTIAL
+from arxivcli.storage import LOCK, PARTIAL, require_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +23,7 @@ def spread(sources: Iterable[Path]) -> list[Path]:
 
     Raises:
         InputError: A folder has no file of papers.
+        StorageError: Another process is at work in a folder, a fetch perhaps, or in one below it.
     """
     found: list[Path] = []
     for source in sources:
@@ -31,7 +32,11 @@ def spread(sources: Iterable[Path]) -> list[Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    some = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_papers(path.relative_to(folder))]
+    found = sorted(folder.rglob("*"))
+    for path in found:
+        if path.name == LOCK:
+            require_free(path.parent)
+    some = [path for path in found if path.is_file() and _is_papers(path.relative_to(folder))]
     if not some:
         raise InputError(
             f"{folder} has no file of papers in it", f"{', '.join(sorted(_PAPERS))} and .zip are looked for"

@@ -52,10 +52,7 @@ _SLUG = 40
 
 def by_search(wanted: Wanted, folder: Path, manners: Manners, progress: Progress, restart: bool, check: bool) -> Report:
     """All papers that a query finds, or the newest of them, as `fetch` says."""
-    query = api.plain_query(wanted.query or "")
-    if wanted.limit is not None and wanted.limit < 1:
-        raise UsageError(f"--limit {wanted.limit} leaves nothing to fetch", "give a number from 1 on")
-    first, until = orders.days(wanted, progress, _EARLIEST)
+    query, first, until = checked(wanted, progress)
     asked = {"query": query, "from": first, "until": until, "limit": str(wanted.limit) if wanted.limit else None}
     harvest = Harvest(folder, folder_name(query, first, until, wanted.limit))
     if restart:
@@ -75,6 +72,14 @@ def by_search(wanted: Wanted, folder: Path, manners: Manners, progress: Progress
     report = orders.merged(harvest, state, folder, progress, state.expected)
     orders.passed(harvest, state)
     return report
+
+
+def checked(wanted: Wanted, progress: Progress) -> tuple[str, str | None, str | None]:
+    """The query, the first and the last day, as the server takes them. Raises UsageError."""
+    query = api.plain_query(wanted.query or "")
+    if wanted.limit is not None and wanted.limit < 1:
+        raise UsageError(f"--limit {wanted.limit} leaves nothing to fetch", "give a number from 1 on")
+    return query, *orders.days(wanted, progress, _EARLIEST)
 
 
 def folder_name(query: str, first: str | None, until: str | None, limit: int | None) -> str:
