@@ -18,7 +18,6 @@ import numpy as np
 
 from arxivcli.errors import RemoteError
 from arxivcli.sources import oai
-from arxivcli.sources.entries import parsed
 from arxivcli.sources.oai import BadTokenError, Page, Slice
 from arxivcli.sources.trouble import BrokenAnswerError
 from arxivcli.sources.web import Manners, Web
@@ -248,7 +247,7 @@ class Listing:
     def _there(self) -> NDArray[np.uint64]:
         """Keys of all papers in the parts: three million ids as text would fill the memory."""
         parts = self._harvest.parts(self._state)
-        return np.unique(_keys(parsed(line).id for part in parts for line in raw.read_lines(part)))
+        return np.unique(_keys(entry.id for part in parts for entry in raw.read_entries(part)))
 
 
 def _pages(ask: Callable[[Slice, str | None], Page], wanted: Slice) -> Iterator[Page]:

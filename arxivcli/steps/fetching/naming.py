@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from arxivcli.sources import api, entries, fields
 from arxivcli.sources.api import BadQueryError, Feed
-from arxivcli.sources.entries import parsed
 from arxivcli.sources.trouble import BrokenAnswerError
 from arxivcli.sources.web import Manners, Web
 from arxivcli.steps.fetching import orders, raw
@@ -55,7 +54,7 @@ def by_identifiers(
         _ask(api.Api(web), harvest, state, progress)
     progress.end()
     report = orders.merged(harvest, state, folder, progress, None)
-    there = {parsed(line).id for part in harvest.parts(state) for line in raw.read_lines(part)}
+    there = {entry.id for part in harvest.parts(state) for entry in raw.read_entries(part)}
     harvest.forget()  # the next time all of them are asked for again: there may be new versions
     missing = [name for name in known if name not in there and name not in state.bad]
     return replace(report, missing=tuple(missing), malformed=tuple(malformed), by_name=True)

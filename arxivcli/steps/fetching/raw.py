@@ -12,6 +12,7 @@ Everything in it that has a visible name is for `preprocess`.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
@@ -20,7 +21,8 @@ import orjson
 import pyarrow as pa
 
 from arxivcli import storage
-from arxivcli.errors import FolderError, InputError
+from arxivcli.errors import FolderError
+from arxivcli.sources.entries import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,6 +35,7 @@ LINES = ".jsonl.zst"
 _STATE = ".state.json"
 _LEVEL = 3
 _CHUNK = 1 << 20
+_ANEW = "remove it and fetch again with --restart"
 
 
 @dataclass
@@ -48,6 +51,7 @@ class State:
         token: What asks for the next page.
         token_at: When the token came, seconds since 1970.
         parts: How many parts of this pass are on disk.
+        sums: Their SHA-256.
         pages: How many answers this pass took.
         papers: How many papers are in the parts, also those that came twice.
         dropped: How many records were no papers, by reason.
@@ -67,6 +71,7 @@ class State:
     token: str | None = None
     token_at: float = 0.0
     parts: int = 0
+    sums: list[str] = field(default_factory=list)
     pages: int = 0
     papers: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
@@ -109,8 +114,10 @@ class Harvest:
         """Write a part and count it in the state, which is not saved yet. Raises StorageError."""
         lines = [entry.line for entry in entries]
         if lines:
-            write_lines(self._part(state.parts + 1), lines)
+            content = frame(lines)
+            storage.write_whole(self._part(state.parts + 1), content)
             state.parts += 1
+            state.sums.append(hashlib.sha256(content).hexdigest())
             state.papers += len(lines)
 
     def parts(self, state: State) -> list[Path]:
@@ -118,12 +125,19 @@ class Harvest:
         return [self._part(number) for number in range(1, state.parts + 1)]
 
     def sweep(self, state: State) -> None:
-        """Remove parts that no state counts: a pass was merged, or a crash came between part and state."""
+        """Remove parts that no state counts: a pass was merged, or a crash came between part and state.
+
+        Raises FolderError when one that counts is not as it was written: nothing is asked for that would not do.
+        """
         counted = set(self.parts(state))
         for path in self.folder.glob(f"part-*{LINES}*"):
             if path not in counted:
                 with storage.storage_errors(path):
                     path.unlink()
+        for path, digest in zip(self.parts(state), state.sums, strict=False):
+            if not path.exists() or storage.sha256(path) != digest:
+                how = "damaged" if path.exists() else "missing"
+                raise FolderError(f"{path} is {how}", "start this harvest over with --restart")
 
     def forget(self) -> None:
         """Remove everything: for `--restart`, and where nothing is to be remembered."""
@@ -154,12 +168,23 @@ def frame(lines: Iterable[bytes]) -> bytes:
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file. Raises InputError when it is damaged."""
+    """The lines of a file. Raises FolderError when it is damaged or missing."""
     try:
         with pa.CompressedInputStream(pa.OSFile(str(path)), "zstd") as stream:
             rest = b""
             while chunk := stream.read(_CHUNK):
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from lines
+    except FileNotFoundError as error:
+        raise FolderError(f"{path} is missing", _ANEW) from error
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} is damaged: {error}", "remove it and fetch again with --restart") from error
+        raise FolderError(f"{path} is damaged: {error}", _ANEW) from error
+
+
+def read_entries(path: Path) -> Iterator[Entry]:
+    """The papers of a file. Raises FolderError when it is damaged or missing."""
+    for line in read_lines(path):
+        try:
+            yield parsed(line)
+        except ValueError as error:
+            raise FolderError(f"{path} is damaged: {error}", _ANEW) from error

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from arxivcli.errors import FolderError, UsageError
 from arxivcli.sources import api
-from arxivcli.sources.entries import parsed
 from arxivcli.sources.trouble import BrokenAnswerError
 from arxivcli.sources.web import Manners, Web
 from arxivcli.steps.fetching import orders, raw
@@ -175,7 +174,7 @@ class Searching:
     def _there(self, part: int) -> set[str]:
         """Ids in the parts after the first so many."""
         parts = self._harvest.parts(self._state)[part:]
-        return {parsed(line).id for path in parts for line in raw.read_lines(path)}
+        return {entry.id for path in parts for entry in raw.read_entries(path)}
 
     def _enough(self) -> bool:
         return 0 < self._limit <= len(self._all)
