@@ -116,7 +116,9 @@ def test_ids_that_are_none_and_papers_that_are_not_there(shell: Shell, double: D
     some = double.catalogue.ids[:2]
     finished = shell.run("fetch", "-", "--json", input=f"{some[0]}\nhttps://arxiv.org/abs/{some[1]}v1\nwhat 9912.99999")
     assert finished.returncode == 3
-    assert "not an arXiv id: what; not on arXiv: 9912.99999" in finished.stderr
+    assert "not an arXiv id: what; not on arXiv: 9912.99999; the others are fetched" in finished.stderr
+    assert finished.stderr.count("what") == 1
+    assert "the others" not in shell.run("fetch", "what").stderr
     said = json.loads(finished.stdout)
     assert (said["fetched"], said["malformed"], said["missing"]) == (2, ["what"], ["9912.99999"])
     assert set(fetched.records(shell.folder / "data/raw")) == set(some)

@@ -77,6 +77,24 @@ def test_every_paper_comes_as_the_snapshot_has_it(double: Double, tmp_path: Path
     assert not leftovers(tmp_path)
 
 
+def test_going_on_counts_from_what_is_there(double: Double, tmp_path: Path) -> None:
+    class Counter(Watcher):
+        units = 0
+
+        def begin(self, what: str, total: int | None = None, unit: str = "papers") -> None:  # noqa: ARG002
+            self.counting = what.startswith("harvesting")
+
+        def advance(self, units: int = 1, **facts: str | float) -> None:  # noqa: ARG002
+            self.units += units * self.counting
+
+    double.faults.add(faults.status(403), number=4, verb="ListRecords")
+    with pytest.raises(RemoteError):
+        harvest(double, tmp_path)
+    counter = Counter()
+    harvest(double, tmp_path, counter)
+    assert counter.units == PAPERS
+
+
 @pytest.mark.parametrize("how", ["flipped", "missing"])
 def test_a_damaged_part_is_named_before_anybody_is_asked(how: str, double: Double, tmp_path: Path) -> None:
     double.faults.add(faults.status(403), number=4, verb="ListRecords")

@@ -152,7 +152,8 @@ class Web:
                 stubborn += error.tries is not None
                 if error.tries is not None and stubborn >= error.tries:
                     kind = BrokenAnswerError if error.answered else RemoteError
-                    raise kind(f"{error}, {stubborn} times", "try again later") from error
+                    hint = "try again later" if error.answered else "check the network, or try again later"
+                    raise kind(f"{error}, {stubborn} times", hint) from error
                 delay = self._delay(error, failures)
                 if time.monotonic() - since + delay > self._manners.max_wait:
                     raise RemoteError(

@@ -68,6 +68,8 @@ def by_oai(wanted: Wanted, folder: Path, manners: Manners, progress: Progress, r
             progress.note(f"bringing in what changed from {state.first} on")
         listing = Listing(oai.Oai(web), harvest, state, progress)
         progress.begin(f"harvesting {wanted.set or 'everything'}")
+        if state.papers:
+            progress.advance(state.papers, pages=f"{state.pages:,}", reached=state.reached or "-")
         listing.list()
         progress.end()
         expected = listing.check() if check else None

@@ -28,7 +28,6 @@ BATCH = 100
 _HOPELESS = 10
 """After so many failures in a row it is not the ids."""
 
-_SHOWN = 10
 _SUBJECT_CLASS = re.compile(r"([a-z-]+)\.[A-Za-z-]+(/\d{7})")
 
 
@@ -38,9 +37,6 @@ def by_identifiers(
     """The newest versions of papers named one by one, as `fetch` says; there is nothing to check afterwards."""
     del check
     known, malformed = sorted_out(wanted.identifiers)
-    if malformed:
-        more = f" and {len(malformed) - _SHOWN:,} more" if len(malformed) > _SHOWN else ""
-        progress.note(f"not asked for, these are no arXiv ids: {', '.join(malformed[:_SHOWN])}{more}")
     harvest = Harvest(folder, f"ids-{hashlib.sha256(' '.join(known).encode()).hexdigest()[:8]}")
     if not known:
         return Report(folder, harvest.name, orders.papers(folder), malformed=tuple(malformed))

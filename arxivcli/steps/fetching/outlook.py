@@ -96,7 +96,11 @@ def forecast(wanted: Wanted, folder: Path, manners: Manners) -> Forecast:
         known, malformed = naming.sorted_out(wanted.identifiers)
         if malformed:
             raise InputError(f"not an arXiv id: {', '.join(malformed)}", "fetch leaves them out")
-        papers, size, what = len(known), naming.BATCH, f"{len(known)} papers by id"
+        papers, size, what = (
+            len(known),
+            naming.BATCH,
+            f"{_counted(len(known), 'paper')} by id",
+        )
     else:
         papers, size, what = wanted.limit, searching.SIZES[0], searching.checked(wanted, Silent())[0]
     requests = max(1, -(-(papers or 1) // size))
@@ -139,18 +143,30 @@ def status(folder: Path) -> list[Row]:
         rows.append(_row("snapshot", "; newer: ".join(sizes), None, None, f"arxivcli fetch {into}"))
     counts = merging.index(folder)
     if counts:
-        rows.append(_row("papers", f"merged, {len(counts)} months", sum(counts.values()), None, None))
+        rows.append(
+            _row(
+                "papers",
+                f"merged, {_counted(len(counts), 'month')}",
+                sum(counts.values()),
+                None,
+                None,
+            )
+        )
     for harvest in raw.harvests(folder):
         state = harvest.load()
         if state is None:
             continue
         if state.pages:
-            how = f"unfinished, {state.pages:,} pages"
+            how = f"unfinished, {_counted(state.pages, 'page')}"
         else:
             how = f"finished {state.finished[:10]}" if state.finished else "begun"
         command = f"arxivcli fetch {state.options} {into}"
         rows.append(_row(harvest.name, how, state.papers or None, state.reached, command))
     return rows
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _row(what: str, state: str, papers: int | None, reached: str | None, command: str | None) -> Row:

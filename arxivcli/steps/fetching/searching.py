@@ -66,6 +66,8 @@ def by_search(wanted: Wanted, folder: Path, manners: Manners, progress: Progress
     with Web(wanted.url or api.URL, manners, progress) as web:
         progress.note(f"searching for {query}" + (f", submitted from {state.first} on" if state.first else ""))
         progress.begin("searching")
+        if state.papers:
+            progress.advance(state.papers, pages=f"{state.pages:,}", reached=state.reached or "-")
         Searching(api.Api(web), harvest, state, progress, check).run()
         progress.end()
     report = orders.merged(harvest, state, folder, progress, state.expected)
