@@ -617,6 +617,26 @@ def test_every_name_is_an_id_or_is_none(names: list[str]) -> None:
     assert naming.sorted_out(known) == (known, [])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "10.48550/arXiv.2512.00009",
+        "https://doi.org/10.48550/arXiv.2512.00009",
+        "https://arxiv.org/abs/2512.00009/",
+        "https://arxiv.org/abs/2512.00009v2?context=cs",
+        "https://arxiv.org/abs/2512.00009#section",
+        "arXiv:2512.00009 [cs.LG]",
+        "\ufeff2512.00009",
+    ],
+)
+def test_ids_as_they_are_copied(name: str) -> None:
+    assert naming.sorted_out([name]) == (["2512.00009"], [])
+
+
+def test_old_ids_in_capitals() -> None:
+    assert naming.sorted_out(["MATH/0001001", "math/0001001v3"]) == (["math/0001001"], [])
+
+
 def test_subject_classes_of_old_ids_are_not_part_of_them() -> None:
     assert naming.sorted_out(["math.GT/0309136v2", "math/0309136"]) == (["math/0309136"], [])
 

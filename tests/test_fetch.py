@@ -104,7 +104,7 @@ def test_without_options_it_is_the_snapshot(shell: Shell, double: Double) -> Non
 def test_what_comes_from_different_servers_is_one_collection(shell: Shell, double: Double) -> None:
     shell.done("fetch", "--source", "oai")
     shell.done("fetch", "--query", "cat:math.NT")
-    shell.done("fetch", *double.catalogue.ids[:3])
+    shell.done("fetch", ",".join(double.catalogue.ids[:3]))
     assert set(fetched.records(shell.folder / "data/raw")) == set(double.catalogue.ids)
     newest = double.catalogue.ids[5]
     double.catalogue.revise(newest, title="Another title")

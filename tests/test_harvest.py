@@ -77,6 +77,19 @@ def test_every_paper_comes_as_the_snapshot_has_it(double: Double, tmp_path: Path
     assert not leftovers(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("spellings", "name"),
+    [(("cs.LG", "CS.lg", "cs:cs:LG"), "oai-cs.LG"), (("math", "MATH", "math:math"), "oai-math"),
+     (("physics", "physics:physics"), "oai-physics"), (("grp_physics", "GRP_PHYSICS"), "oai-grp_physics")],
+)  # fmt: skip
+def test_a_set_is_one_harvest_however_it_is_spelled(
+    spellings: tuple[str, ...], name: str, double: Double, tmp_path: Path
+) -> None:
+    for spelling in spellings:
+        harvest(double, tmp_path, set=spelling)
+    assert [path.name for path in (tmp_path / "harvests").iterdir()] == [name]
+
+
 def test_going_on_counts_from_what_is_there(double: Double, tmp_path: Path) -> None:
     class Counter(Watcher):
         units = 0

@@ -50,11 +50,13 @@ _WORTH_LISTING = 20
 def by_oai(wanted: Wanted, folder: Path, manners: Manners, progress: Progress, restart: bool, check: bool) -> Report:
     """Everything, or a slice, as `fetch` says."""
     first, until = orders.days(wanted, progress, oai.EARLIEST)
-    name = "-".join(filter(None, ("oai", wanted.set, first and f"from-{first}", until and f"until-{until}")))
-    harvest = Harvest(folder, name.replace(":", "-"))
+    of_set = wanted.set and oai.set_name(wanted.set)
+    named = of_set and oai.plain_name(of_set)
+    name = "-".join(filter(None, ("oai", named, first and f"from-{first}", until and f"until-{until}")))
+    harvest = Harvest(folder, name)
     if restart:
         harvest.forget()
-    asked = {"set": wanted.set and oai.set_name(wanted.set), "from": first, "until": until}
+    asked = {"set": of_set, "from": first, "until": until}
     state = harvest.load() or State(asked, options=wanted.options)
     harvest.sweep(state)
     if state.finished and until and until < state.finished[:10]:

@@ -28,6 +28,12 @@ BATCH = 100
 _HOPELESS = 10
 """After so many failures in a row it is not the ids."""
 
+_AROUND = re.compile(
+    r"^\ufeff|^(?:https?://(?:dx\.)?doi\.org/|doi:)?10\.48550/arxiv\.|(?:/|[?#].*|\s+\[[\w.-]+\])+$", re.IGNORECASE
+)
+"""What people copy with an id: a byte order mark, the DOI of arXiv's, the end of an address, the category."""
+
+_OLD_STYLE = re.compile(r"[A-Za-z-]+/\d{7}(?:v\d+)?")
 _SUBJECT_CLASS = re.compile(r"([a-z-]+)\.[A-Za-z-]+(/\d{7})")
 
 
@@ -61,7 +67,10 @@ def sorted_out(names: Iterable[str]) -> tuple[list[str], list[str]]:
     known: dict[str, None] = {}
     malformed: dict[str, None] = {}
     for name in names:
-        found = _SUBJECT_CLASS.sub(r"\1\2", fields.identifier(name))
+        bare = _AROUND.sub("", name.strip())
+        if _OLD_STYLE.fullmatch(bare):
+            bare = bare.lower()
+        found = _SUBJECT_CLASS.sub(r"\1\2", fields.identifier(bare))
         if entries.is_identifier(found):
             known[found] = None
         else:
