@@ -208,6 +208,22 @@ def test_status_of_a_download_that_was_interrupted(shell: Shell, double: Double)
     assert shlex.split(row["command"])[1:] == ["fetch", "-o", "my raw"]
 
 
+@pytest.mark.parametrize("damage", ["", "[]", '{"asked": []}', '{"asked": {}, "reached": "soon"}', None])
+def test_status_of_a_damaged_harvest_beside_others(damage: str | None, shell: Shell) -> None:
+    shell.done("fetch", "--set", "econ")
+    shell.done("fetch", "--set", "math.NT")
+    state = shell.folder / "data/raw/harvests/oai-econ/.state.json"
+    state.unlink()
+    state.mkdir() if damage is None else state.write_text(damage)
+    states = {row["what"]: row["state"] for row in json.loads(shell.done("fetch", "--status", "--json"))}
+    assert states["oai-econ"].startswith("damaged: ")
+    assert states["oai-math.NT"].startswith("finished")
+    again = shell.run("fetch", "--set", "econ")
+    assert again.returncode == 6
+    assert ".state.json is damaged; start this harvest over with --restart" in again.stderr
+    shell.done("fetch", "--set", "econ", "--restart")
+
+
 def test_status_of_a_file(shell: Shell) -> None:
     (shell.folder / "raw").write_text("x")
     finished = shell.run("fetch", "--status", "-o", "raw")

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from arxivcli import taxonomy
-from arxivcli.errors import InputError, StorageError
+from arxivcli.errors import FolderError, InputError, StorageError
 from arxivcli.progress import Silent
 from arxivcli.sources import api, oai, snapshot
 from arxivcli.sources.web import Web
@@ -153,7 +153,12 @@ def status(folder: Path) -> list[Row]:
             )
         )
     for harvest in raw.harvests(folder):
-        state = harvest.load()
+        try:
+            state = harvest.load()
+        except FolderError:
+            how = f"damaged: remove {harvest.folder}, or run its command with --restart"
+            rows.append(_row(harvest.name, how, None, None, None))
+            continue
         if state is None:
             continue
         if state.pages:

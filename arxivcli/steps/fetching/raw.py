@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
@@ -87,6 +88,18 @@ class State:
         return type(self)(self.asked, self.options, finished=self.began)
 
 
+def _require_sound(state: State) -> None:
+    """Raises TypeError or ValueError for values of other kinds than are saved, and for days that are none."""
+    fresh = State({})
+    for slot in fields(State):
+        value, usual = getattr(state, slot.name), getattr(fresh, slot.name)
+        if usual is not None and not isinstance(value, (type(usual), int) if usual == 0 else type(usual)):
+            raise TypeError(f"{slot.name} is {value!r}")
+    for day in (state.first, state.reached, state.finished):
+        if day is not None:
+            datetime.fromisoformat(day)
+
+
 class Harvest:
     """One harvest's folder. It is held by one process: see `storage.owned`."""
 
@@ -100,11 +113,15 @@ class Harvest:
         if not path.exists():
             return None
         try:
-            values: dict[str, Any] = orjson.loads(path.read_bytes())
+            values = orjson.loads(path.read_bytes())
+            if not isinstance(values, dict):
+                raise TypeError("no state of a harvest")
             known = {f.name for f in fields(State)}
-            return State(**{key: value for key, value in values.items() if key in known})
-        except (ValueError, TypeError, AttributeError) as error:
-            raise FolderError(f"{path} is damaged: {error}", "start this harvest over with --restart") from error
+            state = State(**{key: value for key, value in values.items() if key in known})
+            _require_sound(state)
+        except (OSError, ValueError, TypeError) as error:
+            raise FolderError(f"{path} is damaged", "start this harvest over with --restart") from error
+        return state
 
     def save(self, state: State) -> None:
         """Keep the state, whole. Raises StorageError."""
@@ -142,7 +159,8 @@ class Harvest:
     def forget(self) -> None:
         """Remove everything: for `--restart`, and where nothing is to be remembered."""
         with storage.storage_errors(self.folder):
-            (self.folder / _STATE).unlink(missing_ok=True)
+            if not (self.folder / _STATE).is_dir():
+                (self.folder / _STATE).unlink(missing_ok=True)
             if self.folder.exists():
                 shutil.rmtree(self.folder)
 
