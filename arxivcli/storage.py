@@ -124,6 +124,25 @@ def owned(folder: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
+def require_free(folder: Path) -> None:
+    """Raises StorageError naming the owner when another process works in a folder; nothing is written."""
+    try:
+        file = (folder / LOCK).open()
+    except OSError:
+        return  # nobody's, or not ours to ask
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _taken(folder, file) from error
+
+
+def _taken(folder: Path, file: IO[str]) -> StorageError:
+    file.seek(0)
+    owner = file.read().strip() or "another process"
+    return StorageError(f"{folder} is in use by {owner}", "wait for it to end, or choose another folder")
+
+
 def _locked(lock: Path) -> IO[str]:
     """The lock file, locked; opened anew when its last owner removed it between our open and our lock."""
     while True:
@@ -134,9 +153,6 @@ def _locked(lock: Path) -> IO[str]:
                 return file
         except BlockingIOError as error:
             with file:
-                file.seek(0)
-                owner = file.read().strip() or "another process"
-            raise StorageError(
-                f"{lock.parent} is in use by {owner}", "wait for it to end, or choose another folder"
-            ) from error
+                taken = _taken(lock.parent, file)
+            raise taken from error
         file.close()

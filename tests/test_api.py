@@ -17,7 +17,7 @@ from double.exchange import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arxivcli.errors import FolderError, RemoteError, UsageError
+from arxivcli.errors import FolderError, InputError, RemoteError, UsageError
 from arxivcli.sources import api, entries, fields, xml
 from arxivcli.sources.api import BadQueryError
 from arxivcli.sources.web import Reply
@@ -440,8 +440,9 @@ def test_nothing_is_asked_for_when_nothing_is_an_id(double: Double, tmp_path: Pa
     report = ask(double, tmp_path, *(f"paper {number}" for number in range(12)), watcher=watcher)
     assert len(report.malformed) == 12
     assert len(double.log) == 0
-    (note,) = watcher.notes
-    assert "paper 9 and 2 more" in note
+    assert watcher.notes == []
+    with pytest.raises(InputError, match=r"paper 9 and 2 more$"):
+        report.judge(strict=False)
 
 
 def refusing(name: str, status: int) -> dict[str, Any]:
@@ -614,6 +615,26 @@ def test_every_name_is_an_id_or_is_none(names: list[str]) -> None:
     assert not any(entries.is_identifier(name) for name in malformed)
     assert len({*known, *malformed}) == len(known) + len(malformed) <= len(names)
     assert naming.sorted_out(known) == (known, [])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "10.48550/arXiv.2512.00009",
+        "https://doi.org/10.48550/arXiv.2512.00009",
+        "https://arxiv.org/abs/2512.00009/",
+        "https://arxiv.org/abs/2512.00009v2?context=cs",
+        "https://arxiv.org/abs/2512.00009#section",
+        "arXiv:2512.00009 [cs.LG]",
+        "\ufeff2512.00009",
+    ],
+)
+def test_ids_as_they_are_copied(name: str) -> None:
+    assert naming.sorted_out([name]) == (["2512.00009"], [])
+
+
+def test_old_ids_in_capitals() -> None:
+    assert naming.sorted_out(["MATH/0001001", "math/0001001v3"]) == (["math/0001001"], [])
 
 
 def test_subject_classes_of_old_ids_are_not_part_of_them() -> None:

@@ -18,6 +18,7 @@ import pytest
 from double import Catalogue, Double, faults
 from snapshots import stops
 
+from arxivcli import taxonomy
 from arxivcli.sources import entries
 from arxivcli.steps import fetching
 
@@ -103,7 +104,7 @@ def test_without_options_it_is_the_snapshot(shell: Shell, double: Double) -> Non
 def test_what_comes_from_different_servers_is_one_collection(shell: Shell, double: Double) -> None:
     shell.done("fetch", "--source", "oai")
     shell.done("fetch", "--query", "cat:math.NT")
-    shell.done("fetch", *double.catalogue.ids[:3])
+    shell.done("fetch", ",".join(double.catalogue.ids[:3]))
     assert set(fetched.records(shell.folder / "data/raw")) == set(double.catalogue.ids)
     newest = double.catalogue.ids[5]
     double.catalogue.revise(newest, title="Another title")
@@ -115,7 +116,9 @@ def test_ids_that_are_none_and_papers_that_are_not_there(shell: Shell, double: D
     some = double.catalogue.ids[:2]
     finished = shell.run("fetch", "-", "--json", input=f"{some[0]}\nhttps://arxiv.org/abs/{some[1]}v1\nwhat 9912.99999")
     assert finished.returncode == 3
-    assert "not an arXiv id: what; not on arXiv: 9912.99999" in finished.stderr
+    assert "not an arXiv id: what; not on arXiv: 9912.99999; the others are fetched" in finished.stderr
+    assert finished.stderr.count("what") == 1
+    assert "the others" not in shell.run("fetch", "what").stderr
     said = json.loads(finished.stdout)
     assert (said["fetched"], said["malformed"], said["missing"]) == (2, ["what"], ["9912.99999"])
     assert set(fetched.records(shell.folder / "data/raw")) == set(some)
@@ -131,6 +134,15 @@ def test_ids_that_are_none_and_papers_that_are_not_there(shell: Shell, double: D
         (("--set", ""), "--set is empty"),
         (("--from", " "), "--from is empty"),
         (("-o", ""), "--output is empty"),
+        (("--set", "cs.LG", "--from", "2025-6-1"), "--from 2025-6-1 is no day"),
+        (("--query", "cat:cs.LG", "--until", "1970-01-01"), "later --until"),
+        (("--query", 'ti:"deep'), "no counterpart"),
+        (("--query", b"ti:\xe9".decode(errors="surrogateescape")), "a character that is none"),
+        (("--set", "cs.LG", "--timeout", "inf"), "--timeout inf cannot be"),
+        (("--set", "cs.LG", "--pace", "1e300"), "--pace 1e+300 cannot be"),
+        (("--set", "cs.LG", "--max-wait", "nan"), "--max-wait"),
+        (("--set", "cs.LG", "--contact", "Jürgen <j@example.org>"), "is no mail address"),
+        (("--set", "cs.LG", "--contact", "j@example.org\nX: y"), "is no mail address"),
         (("2401.00001", "--query", "cat:cs.LG"), "leave out --query"),
         (("--set", "cs.LGG"), "did you mean cs.LG?"),
         (("--from", "2020-02-30"), "no day"),
@@ -138,14 +150,15 @@ def test_ids_that_are_none_and_papers_that_are_not_there(shell: Shell, double: D
         (("--source", "oai", "--oai-url", "http://me:secret@x/"), "password"),
         (("--source", "oai", "--oai-url", "https://oaipmh.arxiv.org/oai", "--pace", "1"), "3 seconds"),
     ],
-    ids=" ".join,
+    ids=lambda value: ascii(" ".join(value) if isinstance(value, tuple) else value),
 )
 def test_what_cannot_be(arguments: tuple[str, ...], says: str, shell: Shell, double: Double) -> None:
-    finished = shell.run("fetch", *arguments)
-    assert finished.returncode == 2
-    assert says in finished.stderr
-    assert finished.stderr.count("\n") == 1
-    assert "secret" not in finished.stderr
+    for also in ((), ("--dry-run",)):
+        finished = shell.run("fetch", *arguments, *also)
+        assert finished.returncode == 2
+        assert says in finished.stderr
+        assert finished.stderr.count("\n") == 1
+        assert "secret" not in finished.stderr
     assert len(double.log) == 0
 
 
@@ -156,6 +169,12 @@ def test_a_look_at_what_would_be_done_asks_nobody(shell: Shell, double: Double) 
     assert everything["minutes"] > 100 > some["minutes"] >= 1
     assert "set=econ:econ:GN" in some["for"]
     assert json.loads(shell.done("fetch", "--dry-run", "--json"))["megabytes"] > 1_000
+    archive = json.loads(shell.done("fetch", "--set", "cs", "--dry-run", "--json"))["papers"]
+    primaries = sum(papers for label, papers in taxonomy.papers_per_label().items() if label.startswith("cs."))
+    assert 1.2 < archive / primaries < 1.5
+    wrong = shell.run("fetch", "2401.00001", "what", "--dry-run")
+    assert (wrong.returncode, wrong.stdout) == (3, "")
+    assert "not an arXiv id: what" in wrong.stderr
     assert len(double.log) == 0
     assert not (shell.folder / "data").exists()
 
@@ -187,6 +206,22 @@ def test_status_of_a_download_that_was_interrupted(shell: Shell, double: Double)
     [row] = json.loads(shell.done("fetch", "--status", "-o", "my raw", "--json"))
     assert row["state"] == f"{megabytes:,.1f} MB"
     assert shlex.split(row["command"])[1:] == ["fetch", "-o", "my raw"]
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"asked": []}', '{"asked": {}, "reached": "soon"}', None])
+def test_status_of_a_damaged_harvest_beside_others(damage: str | None, shell: Shell) -> None:
+    shell.done("fetch", "--set", "econ")
+    shell.done("fetch", "--set", "math.NT")
+    state = shell.folder / "data/raw/harvests/oai-econ/.state.json"
+    state.unlink()
+    state.mkdir() if damage is None else state.write_text(damage)
+    states = {row["what"]: row["state"] for row in json.loads(shell.done("fetch", "--status", "--json"))}
+    assert states["oai-econ"].startswith("damaged: ")
+    assert states["oai-math.NT"].startswith("finished")
+    again = shell.run("fetch", "--set", "econ")
+    assert again.returncode == 6
+    assert ".state.json is damaged; start this harvest over with --restart" in again.stderr
+    shell.done("fetch", "--set", "econ", "--restart")
 
 
 def test_status_of_a_file(shell: Shell) -> None:
@@ -234,6 +269,9 @@ def test_a_second_process_in_the_same_folder_is_told_who_is_there(shell: Shell, 
     second = shell.run("fetch", "--query", "cat:cs.LG")
     assert second.returncode == 5
     assert f"process {first.pid}" in second.stderr
+    reader = shell.run("preprocess", "data/raw")
+    assert reader.returncode == 5
+    assert f"data/raw is in use by process {first.pid}" in reader.stderr
     first.kill()
     first.communicate()
     assert shell.run("fetch", "--source", "oai").returncode == 0

@@ -13,8 +13,9 @@ from double import Catalogue, Double, faults, oai, spoils
 from fetched import Watcher, harvest, leftovers, papers, records
 
 from arxivcli import storage
-from arxivcli.errors import RemoteError, StorageError, UsageError
+from arxivcli.errors import FolderError, RemoteError, StorageError, UsageError
 from arxivcli.steps import fetching
+from arxivcli.steps.fetching import raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +75,72 @@ def test_every_paper_comes_as_the_snapshot_has_it(double: Double, tmp_path: Path
         assert [version["version"] for version in record["versions"]] == [f"v{v.number}" for v in paper.versions]
         assert record["update_date"] == f"{dt.datetime.fromtimestamp(paper.modtime, dt.UTC):%Y-%m-%d}"
     assert not leftovers(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spellings", "name"),
+    [(("cs.LG", "CS.lg", "cs:cs:LG"), "oai-cs.LG"), (("math", "MATH", "math:math"), "oai-math"),
+     (("physics", "physics:physics"), "oai-physics"), (("grp_physics", "GRP_PHYSICS"), "oai-grp_physics")],
+)  # fmt: skip
+def test_a_set_is_one_harvest_however_it_is_spelled(
+    spellings: tuple[str, ...], name: str, double: Double, tmp_path: Path
+) -> None:
+    for spelling in spellings:
+        harvest(double, tmp_path, set=spelling)
+    assert [path.name for path in (tmp_path / "harvests").iterdir()] == [name]
+
+
+def test_going_on_counts_from_what_is_there(double: Double, tmp_path: Path) -> None:
+    class Counter(Watcher):
+        units = 0
+
+        def begin(self, what: str, total: int | None = None, unit: str = "papers") -> None:  # noqa: ARG002
+            self.counting = what.startswith("harvesting")
+
+        def advance(self, units: int = 1, **facts: str | float) -> None:  # noqa: ARG002
+            self.units += units * self.counting
+
+    double.faults.add(faults.status(403), number=4, verb="ListRecords")
+    with pytest.raises(RemoteError):
+        harvest(double, tmp_path)
+    counter = Counter()
+    harvest(double, tmp_path, counter)
+    assert counter.units == PAPERS
+
+
+@pytest.mark.parametrize("how", ["flipped", "missing"])
+def test_a_damaged_part_is_named_before_anybody_is_asked(how: str, double: Double, tmp_path: Path) -> None:
+    double.faults.add(faults.status(403), number=4, verb="ListRecords")
+    with pytest.raises(RemoteError):
+        harvest(double, tmp_path)
+    double.log.clear()
+    part = tmp_path / "harvests/oai/part-000002.jsonl.zst"
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.unlink() if how == "missing" else part.write_bytes(content)
+    with pytest.raises(FolderError, match=r"part-000002.* is (damaged|missing); .*--restart"):
+        harvest(double, tmp_path)
+    assert len(double.log) == 0
+
+
+@pytest.mark.parametrize("content", [b"no frame", raw.frame([b"[]"]), raw.frame([b"{"])], ids=ascii)
+def test_a_damaged_month_is_named(content: bytes, changing: Double, tmp_path: Path) -> None:
+    harvest(changing, tmp_path)
+    month = next((tmp_path / "papers").glob("*.zst"))
+    month.write_bytes(content)
+    for identifier in changing.catalogue.ids:
+        changing.catalogue.revise(identifier, title="Another title")
+    with pytest.raises(FolderError, match=rf"{month.name} is damaged"):
+        harvest(changing, tmp_path)
+
+
+@pytest.mark.parametrize("index", [None, "", "{", "[]", '{"2401": 3}', '{"x": "y"}'])
+def test_the_index_is_only_a_help(index: str | None, double: Double, tmp_path: Path) -> None:
+    harvest(double, tmp_path)
+    whole, path = papers(tmp_path), tmp_path / "papers" / ".index.json"
+    path.unlink() if index is None else path.write_text(index)
+    assert harvest(double, tmp_path).papers == PAPERS
+    assert papers(tmp_path) == whole
 
 
 PASSING = {

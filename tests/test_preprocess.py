@@ -479,6 +479,24 @@ def test_an_input_that_changed_meanwhile_is_noticed(tmp_path: Path, stopped: Cal
         make(tmp_path / "out", source)
 
 
+@pytest.mark.parametrize("number", [0, 3])
+def test_an_input_that_goes_away_meanwhile_is_named(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [write(tmp_path / name, records(300)) for name in ("a.jsonl", "b.jsonl")]
+    original = units.Readings.__iter__
+
+    def removing(readings: units.Readings) -> Any:
+        if readings._unit.number == number:
+            for source in sources:
+                source.unlink(missing_ok=True)
+        return original(readings)
+
+    monkeypatch.setattr(units.Readings, "__iter__", removing)
+    with pytest.raises(InputError, match=r"[ab].jsonl was removed while it was read; .* --restart"):
+        make(tmp_path / "out", *sources)
+
+
 def test_after_a_rejection_the_mended_input_is_taken(tmp_path: Path) -> None:
     source, folder = tmp_path / "papers.jsonl", tmp_path / "out"
     good = "".join(json.dumps(paper) + "\n" for paper in records(30))

@@ -75,6 +75,35 @@ def test_the_same_snapshot_is_not_fetched_twice(double: Double, tmp_path: Path) 
     assert names(tmp_path) == {ZIP, RECORD}
 
 
+def test_a_damaged_snapshot_is_fetched_anew(double: Double, tmp_path: Path) -> None:
+    first, _ = got(double, tmp_path)
+    with first.file.open("r+b") as file:
+        file.seek(4_000)
+        file.write(b"\0\0\0\0")
+    again, notes = got(double, tmp_path)
+    assert not again.already
+    assert again.file.read_bytes() == whole(double)
+    assert notes == [f"{first.file} is damaged; starting anew"]
+    assert names(tmp_path) == {ZIP, RECORD}
+
+
+def test_waiting_for_a_server_that_is_not_there_is_shown(tmp_path: Path) -> None:
+    class Shown(Noted):
+        began = False
+
+        def begin(self, what: str, total: int | None = None, unit: str = "papers") -> None:  # noqa: ARG002
+            self.began = True
+
+        def waiting(self, seconds: float, why: str) -> None:  # noqa: ARG002
+            assert self.began
+            self.notes.append(why)
+
+    shown = Shown()
+    with client("http://127.0.0.1:9/", noted=shown, pace=0.6) as web, pytest.raises(RemoteError, match="the network"):
+        download(web, tmp_path, shown)
+    assert "cannot connect" in shown.notes[0]
+
+
 def test_a_newer_snapshot_takes_the_place_of_the_old_one(double: Double, tmp_path: Path) -> None:
     first, _ = got(double, tmp_path)
     old = first.file.read_bytes()

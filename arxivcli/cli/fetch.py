@@ -37,7 +37,8 @@ def fetch(
         ),
     ] = None,
     of_set: Annotated[
-        str | None, typer.Option("--set", metavar="NAME", help="oai: cs.LG, math, hep-th, ...", rich_help_panel=WHAT)
+        str | None,
+        typer.Option("--set", metavar="NAME", help="oai: cs.LG, math, grp_physics", rich_help_panel=WHAT),
     ] = None,
     first: Annotated[
         str | None,
@@ -139,11 +140,12 @@ def _folder(name: str) -> Path:
 
 
 def _identifiers(names: Sequence[str]) -> tuple[str, ...]:
-    """The ids given, and for `-` those on standard input, parted by white space.
+    """The ids given, and for `-` those on standard input, parted by white space; commas part them too.
 
     Raises InputError when nothing is in it: without ids something else would be fetched.
     """
-    found = tuple(one for name in names for one in (sys.stdin.read().split() if name == "-" else [name]))
+    given = (one for name in names for one in (sys.stdin.read().split() if name == "-" else [name]))
+    found = tuple(one for name in given for one in (list(filter(None, name.split(","))) or [name]))
     if names and not found:
         raise InputError("no ids on the standard input", "give at least one")
     return found

@@ -108,6 +108,8 @@ def plain_query(text: str) -> str:
     Raises UsageError for one that is empty or does not close what it opens.
     """
     query = " ".join((unquote_plus(text) if _COPIED.search(text) else text).split())
+    if not query.encode(errors="ignore").decode() == query:
+        raise UsageError(f"the query {query!a} has a character that is none", "is this terminal set to UTF-8?")
     if not query:
         raise UsageError("the query is empty", "give one like --query 'cat:cs.CL AND ti:transformer'")
     unquoted = "".join(query.split('"')[::2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arxivcli.errors import InputError
-from arxivcli.storage import PARTIAL
+from arxivcli.storage import LOCK, PARTIAL, require_free
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +25,7 @@ def spread(sources: Iterable[Path]) -> list[Path]:
 
     Raises:
         InputError: A folder has no file of papers.
+        StorageError: Another process is at work in a folder, a fetch perhaps, or in one below it.
     """
     found: list[Path] = []
     for source in sources:
@@ -33,10 +34,14 @@ def spread(sources: Iterable[Path]) -> list[Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    made = {path.parent for name in _MADE for path in folder.rglob(name)}
+    found = sorted(folder.rglob("*"))
+    for path in found:
+        if path.name == LOCK:
+            require_free(path.parent)
+    made = {path.parent for path in found if path.name in _MADE}
     some = [
         path
-        for path in sorted(folder.rglob("*"))
+        for path in found
         if path.is_file() and _is_papers(path.relative_to(folder)) and made.isdisjoint(path.parents)
     ]
     if not some:

@@ -33,6 +33,7 @@ _OAI = "{http://www.openarchives.org/OAI/2.0/}"
 _RAW = "{http://arxiv.org/OAI/arXivRaw/}"
 _ROOT = f"{_OAI}OAI-PMH"
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SET = re.compile(r"[A-Za-z0-9.:-]+")
 _SAID = 200
 _NOBODY = "None"
 """What the server writes for a value it does not have."""
@@ -206,23 +207,38 @@ def _entry(record: Element, dropped: Counter[str]) -> tuple[Header | None, Entry
 
 
 def set_name(name: str) -> str:
-    """The server's name for a category, an archive or a group: `cs.LG` -> `cs:cs:LG`, `math` -> `math:math`.
+    """The server's name for a category, an archive or a group, in any case: `cs.LG` -> `cs:cs:LG`, `math` ->
+    `math:math`, `grp_physics` -> `physics` (`physics` is the archive).
 
     Raises UsageError for names nobody knows and for retired ones, whose sets are gone.
     """
     if ":" in name:
+        if not _SET.fullmatch(name):
+            raise UsageError(f"{name} is no name of a set", "give a category, an archive or a group")
         return name
     categories = taxonomy.categories()
     found = categories.get(name) or {known.lower(): c for known, c in categories.items()}.get(name.lower())
     archives = {c.archive: c.oai_set.rpartition(":")[0] for c in categories.values() if c.active and "." in c.id}
-    if name in archives:
-        return archives[name]
+    if name.lower() in archives:
+        return archives[name.lower()]
+    groups = {c.group: c.oai_set.partition(":")[0] for c in categories.values() if c.active}
+    if name.lower() in groups:
+        return groups[name.lower()]
     if found is None:
         raise unknown("category", name, [*(c.id for c in categories.values() if c.active), *archives])
     if not found.active:
         hint = f"its papers are in {found.successor} now" if found.successor else "harvest everything, without --set"
         raise UsageError(f"{name} is retired and has no set of its own", hint)
     return found.oai_set
+
+
+def plain_name(name: str) -> str:
+    """How a set is called in a folder's name, however it was spelled: `cs:cs:LG` -> `cs.LG`."""
+    if ":" not in name:
+        return f"grp_{name}"  # `physics` is an archive too
+    known = {c.oai_set: c.id for c in taxonomy.categories().values() if c.active}
+    archives = {c.oai_set.rpartition(":")[0]: c.archive for c in taxonomy.categories().values() if "." in c.id}
+    return (known.get(name) or archives.get(name) or name).replace(":", "-")
 
 
 def narrower(name: str | None) -> list[str]:

@@ -55,6 +55,16 @@ class Version:
         return self.etag if self.etag and not self.etag.startswith("W/") else None
 
 
+def md5(path: Path, watch: Callable[[int], None]) -> str:
+    """The checksum of a file, in base64; `watch` is told how many bytes were read."""
+    total = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while some := file.read(_CHUNK):
+            total.update(some)
+            watch(len(some))
+    return base64.b64encode(total.digest()).decode()
+
+
 class Partial:
     """The first bytes of a version, in a folder that nobody else works in."""
 
@@ -109,15 +119,6 @@ class Partial:
         os.fsync(file.fileno())
         self._synced = file.tell()
         write_whole(self._note, json.dumps({**asdict(version), "offset": self._synced}).encode())
-
-    def md5(self, watch: Callable[[int], None]) -> str:
-        """The checksum of all bytes, in base64; `watch` is told how many were read."""
-        total = hashlib.md5(usedforsecurity=False)
-        with self.path.open("rb") as file:
-            while some := file.read(_CHUNK):
-                total.update(some)
-                watch(len(some))
-        return base64.b64encode(total.digest()).decode()
 
     def become(self, path: Path) -> None:
         """Take the name `path` and leave nothing else behind."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 from arxivcli.errors import InputError, RemoteError
 from arxivcli.sources import credentials, streams
 from arxivcli.sources.addresses import place
-from arxivcli.sources.partial import Partial, Version
+from arxivcli.sources.partial import Partial, Version, md5
 from arxivcli.sources.trouble import TRIES, TransientError, told
 from arxivcli.storage import PARTIAL, storage_errors, sync_folder, write_whole
 
@@ -82,6 +82,7 @@ def download(web: Web, folder: Path, progress: Progress) -> Snapshot:
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         coming = _Download(web, folder, progress)
+        progress.begin(f"asking {place(web.base)}", None, "MiB")
         try:
             return web.patiently(coming.attempt)
         finally:
@@ -130,7 +131,7 @@ class _Download:
             with self._answer(held) as response:
                 version, offset = self._agreed(response, held)
                 there = None if held else _recorded(self._folder)
-                if there and there[1].same(version):
+                if there and there[1].same(version) and self._sound(there[0], there[1]):
                     return _snapshot(*there, already=True)
                 self._receive(response, version, offset, held[0] if held else None)
             return self._finished(version)
@@ -254,15 +255,23 @@ class _Download:
         sync_folder(self._folder)
         return _snapshot(path, version, already=False)
 
+    def _sound(self, file: Path, version: Version) -> bool:
+        """Whether a file has the checksum of the version, where it has one; if not it is fetched anew, and said so."""
+        if not version.md5:
+            return True
+        self._progress.begin("verifying", version.size >> _MIB, "MiB")
+        sound = md5(file, lambda count: self._progress.advance(count >> _MIB)) == version.md5
+        if not sound and file != self._partial.path:
+            self._progress.note(f"{file} is damaged; starting anew")
+        return sound
+
     def _wrong(self, version: Version) -> str:
         """Why the bytes are not those of the version; nothing when they are."""
         size = self._partial.path.stat().st_size
         if size != version.size:
             return f"the file has {size} bytes instead of {version.size}"
-        if version.md5:
-            self._progress.begin("verifying", size >> _MIB, "MiB")
-            if self._partial.md5(lambda count: self._progress.advance(count >> _MIB)) != version.md5:
-                return "the file does not have the checksum that the server names"
+        if not self._sound(self._partial.path, version):
+            return "the file does not have the checksum that the server names"
         try:
             with streams.opened(self._partial.path) as stream:
                 fine = stream.head.startswith(b"{")

@@ -7,6 +7,7 @@ three seconds apart, Retry-After honoured, no request after a 403.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from contextlib import closing, contextmanager
@@ -50,6 +51,7 @@ _PAGE_TIMEOUTS = 10
 """No headers and no page are waited for longer than so many times `Manners.timeout`, however steadily they come."""
 
 _TICK = 1.0
+_HOUR = 3600
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,17 @@ class Manners:
     timeout: float = 120.0
     contact: str | None = None
     allowed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for times that never end, and for a contact that no server could be told."""
+        for option, seconds in (("--pace", self.pace), ("--timeout", self.timeout)):
+            if not 0 <= seconds <= _HOUR:
+                raise UsageError(f"{option} {seconds:g} cannot be", f"give seconds, at most {_HOUR}")
+        if math.isnan(self.max_wait):
+            raise UsageError("--max-wait nan cannot be", "give seconds")
+        contact = self.contact
+        if contact is not None and not (contact.isascii() and contact.isprintable() and "@" in contact):
+            raise UsageError(f"--contact {contact!a} is no mail address", "give one like you@example.org")
 
 
 @dataclass(frozen=True)
@@ -139,7 +152,8 @@ class Web:
                 stubborn += error.tries is not None
                 if error.tries is not None and stubborn >= error.tries:
                     kind = BrokenAnswerError if error.answered else RemoteError
-                    raise kind(f"{error}, {stubborn} times", "try again later") from error
+                    hint = "try again later" if error.answered else "check the network, or try again later"
+                    raise kind(f"{error}, {stubborn} times", hint) from error
                 delay = self._delay(error, failures)
                 if time.monotonic() - since + delay > self._manners.max_wait:
                     raise RemoteError(

@@ -18,7 +18,6 @@ import numpy as np
 
 from arxivcli.errors import RemoteError
 from arxivcli.sources import oai
-from arxivcli.sources.entries import parsed
 from arxivcli.sources.oai import BadTokenError, Page, Slice
 from arxivcli.sources.trouble import BrokenAnswerError
 from arxivcli.sources.web import Manners, Web
@@ -51,11 +50,13 @@ _WORTH_LISTING = 20
 def by_oai(wanted: Wanted, folder: Path, manners: Manners, progress: Progress, restart: bool, check: bool) -> Report:
     """Everything, or a slice, as `fetch` says."""
     first, until = orders.days(wanted, progress, oai.EARLIEST)
-    name = "-".join(filter(None, ("oai", wanted.set, first and f"from-{first}", until and f"until-{until}")))
-    harvest = Harvest(folder, name.replace(":", "-"))
+    of_set = wanted.set and oai.set_name(wanted.set)
+    named = of_set and oai.plain_name(of_set)
+    name = "-".join(filter(None, ("oai", named, first and f"from-{first}", until and f"until-{until}")))
+    harvest = Harvest(folder, name)
     if restart:
         harvest.forget()
-    asked = {"set": wanted.set and oai.set_name(wanted.set), "from": first, "until": until}
+    asked = {"set": of_set, "from": first, "until": until}
     state = harvest.load() or State(asked, options=wanted.options)
     harvest.sweep(state)
     if state.finished and until and until < state.finished[:10]:
@@ -69,6 +70,8 @@ def by_oai(wanted: Wanted, folder: Path, manners: Manners, progress: Progress, r
             progress.note(f"bringing in what changed from {state.first} on")
         listing = Listing(oai.Oai(web), harvest, state, progress)
         progress.begin(f"harvesting {wanted.set or 'everything'}")
+        if state.papers:
+            progress.advance(state.papers, pages=f"{state.pages:,}", reached=state.reached or "-")
         listing.list()
         progress.end()
         expected = listing.check() if check else None
@@ -248,7 +251,7 @@ class Listing:
     def _there(self) -> NDArray[np.uint64]:
         """Keys of all papers in the parts: three million ids as text would fill the memory."""
         parts = self._harvest.parts(self._state)
-        return np.unique(_keys(parsed(line).id for part in parts for line in raw.read_lines(part)))
+        return np.unique(_keys(entry.id for part in parts for entry in raw.read_entries(part)))
 
 
 def _pages(ask: Callable[[Slice, str | None], Page], wanted: Slice) -> Iterator[Page]:

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 import orjson
 
 from arxivcli import storage
-from arxivcli.errors import InputError
-from arxivcli.sources.entries import Entry, parsed
 from arxivcli.steps.fetching import raw
 
 if TYPE_CHECKING:
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arxivcli.progress import Progress
+    from arxivcli.sources.entries import Entry
 
 _HELD_BYTES = 32 << 20
 """Lines kept in memory before they go to the disk, sorted by month."""
@@ -33,7 +32,7 @@ def merge(parts: Sequence[Path], folder: Path, progress: Progress) -> int:
     """Bring the papers of parts into `folder`/papers; how many papers are new or newer comes back.
 
     Raises:
-        InputError: A part is damaged.
+        FolderError: A part or a month is damaged.
         StorageError: Disk full, ...
     """
     papers, scratch = folder / raw.PAPERS, folder / raw.HARVESTS / _SCRATCH
@@ -41,8 +40,8 @@ def merge(parts: Sequence[Path], folder: Path, progress: Progress) -> int:
     sorter = _Sorter(scratch)
     progress.begin("merging", len(parts), "parts")
     for part in parts:
-        for line in raw.read_lines(part):
-            sorter.add(_entry(line, part))
+        for entry in raw.read_entries(part):
+            sorter.add(entry)
         progress.advance(1)
     progress.end()
     months = sorter.months()
@@ -51,24 +50,32 @@ def merge(parts: Sequence[Path], folder: Path, progress: Progress) -> int:
     for month in months:
         counts[month], newer = _merge_month(papers / f"{month}{raw.LINES}", sorter.take(month))
         changed += newer
-        progress.advance(1, papers=sum(counts.values()))
+        progress.advance(1, papers=f"{sum(counts.values()):,}")
     progress.end()
-    if months:
+    if counts:
         storage.write_whole(papers / _INDEX, orjson.dumps(counts, option=orjson.OPT_SORT_KEYS))
     shutil.rmtree(scratch, ignore_errors=True)
     return changed
 
 
 def index(folder: Path) -> dict[str, int]:
-    """How many papers each month has, as of the last merge that came to its end."""
-    path = folder / raw.PAPERS / _INDEX
-    counts: dict[str, int] = orjson.loads(path.read_bytes()) if path.exists() else {}
-    return counts
+    """How many papers each month has; counted where the index is gone, damaged or of other months.
+
+    Raises FolderError when a month is damaged that has to be counted.
+    """
+    months = {path.name.removesuffix(raw.LINES): path for path in (folder / raw.PAPERS).glob(f"[!.]*{raw.LINES}")}
+    try:
+        counts = orjson.loads((folder / raw.PAPERS / _INDEX).read_bytes())
+    except (OSError, ValueError):
+        counts = None
+    if isinstance(counts, dict) and set(counts) == set(months) and all(type(n) is int for n in counts.values()):
+        return counts
+    return {month: sum(1 for _ in raw.read_lines(path)) for month, path in sorted(months.items())}
 
 
 def _merge_month(path: Path, fresh: Iterable[Entry]) -> tuple[int, int]:
     """Papers in the month, and how many of them are new or newer."""
-    best = {entry.id: entry for entry in (_read(path) if path.exists() else ())}
+    best = {entry.id: entry for entry in (raw.read_entries(path) if path.exists() else ())}
     changed = set()
     for entry in fresh:
         known = best.get(entry.id)
@@ -78,17 +85,6 @@ def _merge_month(path: Path, fresh: Iterable[Entry]) -> tuple[int, int]:
     if changed:
         raw.write_lines(path, (best[identifier].line for identifier in sorted(best)))
     return len(best), len(changed)
-
-
-def _read(path: Path) -> Iterator[Entry]:
-    return (_entry(line, path) for line in raw.read_lines(path))
-
-
-def _entry(line: bytes, path: Path) -> Entry:
-    try:
-        return parsed(line)
-    except ValueError as error:
-        raise InputError(f"{path} is damaged: {error}", "remove it and fetch again with --restart") from error
 
 
 class _Sorter:
@@ -117,7 +113,7 @@ class _Sorter:
         """All entries of a month."""
         path = self._scratch / f"{month}{raw.LINES}"
         if path.exists():
-            yield from _read(path)
+            yield from raw.read_entries(path)
         yield from self._held.pop(month, [])
 
     def _spill(self) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from arxivcli.sources import api, entries, fields
 from arxivcli.sources.api import BadQueryError, Feed
-from arxivcli.sources.entries import parsed
 from arxivcli.sources.trouble import BrokenAnswerError
 from arxivcli.sources.web import Manners, Web
 from arxivcli.steps.fetching import orders, raw
@@ -29,7 +28,12 @@ BATCH = 100
 _HOPELESS = 10
 """After so many failures in a row it is not the ids."""
 
-_SHOWN = 10
+_AROUND = re.compile(
+    r"^\ufeff|^(?:https?://(?:dx\.)?doi\.org/|doi:)?10\.48550/arxiv\.|(?:/|[?#].*|\s+\[[\w.-]+\])+$", re.IGNORECASE
+)
+"""What people copy with an id: a byte order mark, the DOI of arXiv's, the end of an address, the category."""
+
+_OLD_STYLE = re.compile(r"[A-Za-z-]+/\d{7}(?:v\d+)?")
 _SUBJECT_CLASS = re.compile(r"([a-z-]+)\.[A-Za-z-]+(/\d{7})")
 
 
@@ -39,9 +43,6 @@ def by_identifiers(
     """The newest versions of papers named one by one, as `fetch` says; there is nothing to check afterwards."""
     del check
     known, malformed = sorted_out(wanted.identifiers)
-    if malformed:
-        more = f" and {len(malformed) - _SHOWN:,} more" if len(malformed) > _SHOWN else ""
-        progress.note(f"not asked for, these are no arXiv ids: {', '.join(malformed[:_SHOWN])}{more}")
     harvest = Harvest(folder, f"ids-{hashlib.sha256(' '.join(known).encode()).hexdigest()[:8]}")
     if not known:
         return Report(folder, harvest.name, orders.papers(folder), malformed=tuple(malformed))
@@ -55,7 +56,7 @@ def by_identifiers(
         _ask(api.Api(web), harvest, state, progress)
     progress.end()
     report = orders.merged(harvest, state, folder, progress, None)
-    there = {parsed(line).id for part in harvest.parts(state) for line in raw.read_lines(part)}
+    there = {entry.id for part in harvest.parts(state) for entry in raw.read_entries(part)}
     harvest.forget()  # the next time all of them are asked for again: there may be new versions
     missing = [name for name in known if name not in there and name not in state.bad]
     return replace(report, missing=tuple(missing), malformed=tuple(malformed), by_name=True)
@@ -66,7 +67,10 @@ def sorted_out(names: Iterable[str]) -> tuple[list[str], list[str]]:
     known: dict[str, None] = {}
     malformed: dict[str, None] = {}
     for name in names:
-        found = _SUBJECT_CLASS.sub(r"\1\2", fields.identifier(name))
+        bare = _AROUND.sub("", name.strip())
+        if _OLD_STYLE.fullmatch(bare):
+            bare = bare.lower()
+        found = _SUBJECT_CLASS.sub(r"\1\2", fields.identifier(bare))
         if entries.is_identifier(found):
             known[found] = None
         else:

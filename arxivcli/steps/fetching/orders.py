@@ -145,7 +145,7 @@ class Report:
         wrong = {"not an arXiv id": self.malformed, "not on arXiv": self.missing}
         if any(wrong.values()):
             said = "; ".join(f"{what}: {_named(names)}" for what, names in wrong.items() if names)
-            raise InputError(said, "the others are fetched")
+            raise InputError(said, "the others are fetched" if self.fetched else "")
         if self.bad and (strict or self.by_name):
             raise RemoteError(f"the server cannot give {_named(self.bad)}", "run the same command again later")
 

@@ -8,9 +8,11 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from arxivcli import taxonomy
-from arxivcli.errors import StorageError
+from arxivcli.errors import FolderError, InputError, StorageError
+from arxivcli.progress import Silent
 from arxivcli.sources import api, oai, snapshot
-from arxivcli.steps.fetching import merging, naming, raw, searching
+from arxivcli.sources.web import Web
+from arxivcli.steps.fetching import merging, naming, orders, raw, searching
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +28,8 @@ _PAGE = 1_800
 _ANSWER_SECONDS = {"oai": 10.0, "api": 5.0}
 """How long a page takes to come."""
 
-_LISTED = 1.7
-"""Categories that a paper has, on average."""
+_LISTED, _LISTED_WIDELY = 1.7, 1.3
+"""Papers in a category for each whose primary it is; in an archive or a group, whose categories share many."""
 
 _CHANGES_A_DAY = 1_600
 """Records that change on a day: new papers, new versions, mended metadata."""
@@ -72,36 +74,50 @@ class Forecast:
 
 
 def forecast(wanted: Wanted, folder: Path, manners: Manners) -> Forecast:
-    """What a fetch would ask for and about how long it takes; nobody is asked. Raises UsageError as `fetch` does."""
+    """What a fetch would ask for and about how long it takes; nobody is asked.
+
+    Raises:
+        UsageError: As `fetch` does.
+        InputError: An id is none.
+    """
+    server = wanted.url or {"snapshot": snapshot.DEFAULT_URL, "oai": oai.URL, "api": api.URL}[wanted.source]
+    with Web(server, manners, Silent()):
+        pass  # it refuses what cannot be
     if wanted.source == "snapshot":
         seconds = _SNAPSHOT_MB / _MB_A_SECOND
         whole = sum(taxonomy.papers_per_label().values())
-        server = wanted.url or snapshot.DEFAULT_URL
         return Forecast(server, "the snapshot", 1, whole, _SNAPSHOT_MB, seconds, str(folder))
     papers: int | None
     if wanted.source == "oai":
-        server, papers, size = wanted.url or oai.URL, _oai_papers(wanted), _PAGE
-        name = wanted.set and oai.set_name(wanted.set)
-        what = " ".join(f"{k}={v}" for k, v in oai.Slice(name, wanted.first, wanted.until).params().items())
+        asked = oai.Slice(wanted.set and oai.set_name(wanted.set), *orders.days(wanted, Silent(), oai.EARLIEST))
+        papers, size = _oai_papers(asked), _PAGE
+        what = " ".join(f"{k}={v}" for k, v in asked.params().items())
+    elif wanted.identifiers:
+        known, malformed = naming.sorted_out(wanted.identifiers)
+        if malformed:
+            raise InputError(f"not an arXiv id: {', '.join(malformed)}", "fetch leaves them out")
+        papers, size, what = (
+            len(known),
+            naming.BATCH,
+            f"{_counted(len(known), 'paper')} by id",
+        )
     else:
-        server, size = wanted.url or api.URL, naming.BATCH if wanted.identifiers else searching.SIZES[0]
-        papers = len(wanted.identifiers) or wanted.limit
-        what = f"{papers} papers by id" if wanted.identifiers else wanted.query or ""
+        papers, size, what = wanted.limit, searching.SIZES[0], searching.checked(wanted, Silent())[0]
     requests = max(1, -(-(papers or 1) // size))
     return Forecast(
         server, what, requests, papers, None, requests * (manners.pace + _ANSWER_SECONDS[wanted.source]), str(folder)
     )
 
 
-def _oai_papers(wanted: Wanted) -> int:
+def _oai_papers(wanted: oai.Slice) -> int:
     """About how many records of a set changed between two days."""
     everything = sum(taxonomy.papers_per_label().values())
     share = 1.0
     if wanted.set:
-        name = oai.set_name(wanted.set)
-        inside = {c.canonical for c in taxonomy.categories().values() if f"{c.oai_set}:".startswith(f"{name}:")}
+        inside = {c.canonical for c in taxonomy.categories().values() if f"{c.oai_set}:".startswith(f"{wanted.set}:")}
         papers = taxonomy.papers_per_label()
-        share = min(1.0, _LISTED * sum(papers.get(label, 0) for label in inside) / everything)
+        listed = _LISTED if len(inside) == 1 else _LISTED_WIDELY
+        share = min(1.0, listed * sum(papers.get(label, 0) for label in inside) / everything)
     if not wanted.first:
         return round(everything * share)
     last = date.fromisoformat(wanted.until) if wanted.until else oai.today()
@@ -127,18 +143,35 @@ def status(folder: Path) -> list[Row]:
         rows.append(_row("snapshot", "; newer: ".join(sizes), None, None, f"arxivcli fetch {into}"))
     counts = merging.index(folder)
     if counts:
-        rows.append(_row("papers", f"merged, {len(counts)} months", sum(counts.values()), None, None))
+        rows.append(
+            _row(
+                "papers",
+                f"merged, {_counted(len(counts), 'month')}",
+                sum(counts.values()),
+                None,
+                None,
+            )
+        )
     for harvest in raw.harvests(folder):
-        state = harvest.load()
+        try:
+            state = harvest.load()
+        except FolderError:
+            how = f"damaged: remove {harvest.folder}, or run its command with --restart"
+            rows.append(_row(harvest.name, how, None, None, None))
+            continue
         if state is None:
             continue
         if state.pages:
-            how = f"unfinished, {state.pages:,} pages"
+            how = f"unfinished, {_counted(state.pages, 'page')}"
         else:
             how = f"finished {state.finished[:10]}" if state.finished else "begun"
         command = f"arxivcli fetch {state.options} {into}"
         rows.append(_row(harvest.name, how, state.papers or None, state.reached, command))
     return rows
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _row(what: str, state: str, papers: int | None, reached: str | None, command: str | None) -> Row:

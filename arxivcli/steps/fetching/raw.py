@@ -12,15 +12,18 @@ Everything in it that has a visible name is for `preprocess`.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 import pyarrow as pa
 
 from arxivcli import storage
-from arxivcli.errors import FolderError, InputError
+from arxivcli.errors import FolderError
+from arxivcli.sources.entries import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,6 +36,7 @@ LINES = ".jsonl.zst"
 _STATE = ".state.json"
 _LEVEL = 3
 _CHUNK = 1 << 20
+_ANEW = "remove it and fetch again with --restart"
 
 
 @dataclass
@@ -48,6 +52,7 @@ class State:
         token: What asks for the next page.
         token_at: When the token came, seconds since 1970.
         parts: How many parts of this pass are on disk.
+        sums: Their SHA-256.
         pages: How many answers this pass took.
         papers: How many papers are in the parts, also those that came twice.
         dropped: How many records were no papers, by reason.
@@ -67,6 +72,7 @@ class State:
     token: str | None = None
     token_at: float = 0.0
     parts: int = 0
+    sums: list[str] = field(default_factory=list)
     pages: int = 0
     papers: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
@@ -82,6 +88,18 @@ class State:
         return type(self)(self.asked, self.options, finished=self.began)
 
 
+def _require_sound(state: State) -> None:
+    """Raises TypeError or ValueError for values of other kinds than are saved, and for days that are none."""
+    fresh = State({})
+    for slot in fields(State):
+        value, usual = getattr(state, slot.name), getattr(fresh, slot.name)
+        if usual is not None and not isinstance(value, (type(usual), int) if usual == 0 else type(usual)):
+            raise TypeError(f"{slot.name} is {value!r}")
+    for day in (state.first, state.reached, state.finished):
+        if day is not None:
+            datetime.fromisoformat(day)
+
+
 class Harvest:
     """One harvest's folder. It is held by one process: see `storage.owned`."""
 
@@ -95,11 +113,15 @@ class Harvest:
         if not path.exists():
             return None
         try:
-            values: dict[str, Any] = orjson.loads(path.read_bytes())
+            values = orjson.loads(path.read_bytes())
+            if not isinstance(values, dict):
+                raise TypeError("no state of a harvest")
             known = {f.name for f in fields(State)}
-            return State(**{key: value for key, value in values.items() if key in known})
-        except (ValueError, TypeError, AttributeError) as error:
-            raise FolderError(f"{path} is damaged: {error}", "start this harvest over with --restart") from error
+            state = State(**{key: value for key, value in values.items() if key in known})
+            _require_sound(state)
+        except (OSError, ValueError, TypeError) as error:
+            raise FolderError(f"{path} is damaged", "start this harvest over with --restart") from error
+        return state
 
     def save(self, state: State) -> None:
         """Keep the state, whole. Raises StorageError."""
@@ -109,8 +131,10 @@ class Harvest:
         """Write a part and count it in the state, which is not saved yet. Raises StorageError."""
         lines = [entry.line for entry in entries]
         if lines:
-            write_lines(self._part(state.parts + 1), lines)
+            content = frame(lines)
+            storage.write_whole(self._part(state.parts + 1), content)
             state.parts += 1
+            state.sums.append(hashlib.sha256(content).hexdigest())
             state.papers += len(lines)
 
     def parts(self, state: State) -> list[Path]:
@@ -118,17 +142,25 @@ class Harvest:
         return [self._part(number) for number in range(1, state.parts + 1)]
 
     def sweep(self, state: State) -> None:
-        """Remove parts that no state counts: a pass was merged, or a crash came between part and state."""
+        """Remove parts that no state counts: a pass was merged, or a crash came between part and state.
+
+        Raises FolderError when one that counts is not as it was written: nothing is asked for that would not do.
+        """
         counted = set(self.parts(state))
         for path in self.folder.glob(f"part-*{LINES}*"):
             if path not in counted:
                 with storage.storage_errors(path):
                     path.unlink()
+        for path, digest in zip(self.parts(state), state.sums, strict=False):
+            if not path.exists() or storage.sha256(path) != digest:
+                how = "damaged" if path.exists() else "missing"
+                raise FolderError(f"{path} is {how}", "start this harvest over with --restart")
 
     def forget(self) -> None:
         """Remove everything: for `--restart`, and where nothing is to be remembered."""
         with storage.storage_errors(self.folder):
-            (self.folder / _STATE).unlink(missing_ok=True)
+            if not (self.folder / _STATE).is_dir():
+                (self.folder / _STATE).unlink(missing_ok=True)
             if self.folder.exists():
                 shutil.rmtree(self.folder)
 
@@ -154,12 +186,23 @@ def frame(lines: Iterable[bytes]) -> bytes:
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file. Raises InputError when it is damaged."""
+    """The lines of a file. Raises FolderError when it is damaged or missing."""
     try:
         with pa.CompressedInputStream(pa.OSFile(str(path)), "zstd") as stream:
             rest = b""
             while chunk := stream.read(_CHUNK):
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from lines
+    except FileNotFoundError as error:
+        raise FolderError(f"{path} is missing", _ANEW) from error
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} is damaged: {error}", "remove it and fetch again with --restart") from error
+        raise FolderError(f"{path} is damaged: {error}", _ANEW) from error
+
+
+def read_entries(path: Path) -> Iterator[Entry]:
+    """The papers of a file. Raises FolderError when it is damaged or missing."""
+    for line in read_lines(path):
+        try:
+            yield parsed(line)
+        except ValueError as error:
+            raise FolderError(f"{path} is damaged: {error}", _ANEW) from error

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from arxivcli.errors import FolderError, UsageError
 from arxivcli.sources import api
-from arxivcli.sources.entries import parsed
 from arxivcli.sources.trouble import BrokenAnswerError
 from arxivcli.sources.web import Manners, Web
 from arxivcli.steps.fetching import orders, raw
@@ -55,10 +54,7 @@ _SLUG = 40
 
 def by_search(wanted: Wanted, folder: Path, manners: Manners, progress: Progress, restart: bool, check: bool) -> Report:
     """All papers that a query finds, or the newest of them, as `fetch` says."""
-    query = api.plain_query(wanted.query or "")
-    if wanted.limit is not None and wanted.limit < 1:
-        raise UsageError(f"--limit {wanted.limit} leaves nothing to fetch", "give a number from 1 on")
-    first, until = orders.days(wanted, progress, _EARLIEST)
+    query, first, until = checked(wanted, progress)
     asked = {"query": query, "from": first, "until": until, "limit": str(wanted.limit) if wanted.limit else None}
     harvest = Harvest(folder, folder_name(query, first, until, wanted.limit))
     if restart:
@@ -73,11 +69,21 @@ def by_search(wanted: Wanted, folder: Path, manners: Manners, progress: Progress
     with Web(wanted.url or api.URL, manners, progress) as web:
         progress.note(f"searching for {query}" + (f", submitted from {state.first} on" if state.first else ""))
         progress.begin("searching")
+        if state.papers:
+            progress.advance(state.papers, pages=f"{state.pages:,}", reached=state.reached or "-")
         Searching(api.Api(web), harvest, state, progress, check).run()
         progress.end()
     report = orders.merged(harvest, state, folder, progress, state.expected)
     orders.passed(harvest, state)
     return report
+
+
+def checked(wanted: Wanted, progress: Progress) -> tuple[str, str | None, str | None]:
+    """The query, the first and the last day, as the server takes them. Raises UsageError."""
+    query = api.plain_query(wanted.query or "")
+    if wanted.limit is not None and wanted.limit < 1:
+        raise UsageError(f"--limit {wanted.limit} leaves nothing to fetch", "give a number from 1 on")
+    return query, *orders.days(wanted, progress, _EARLIEST)
 
 
 def folder_name(query: str, first: str | None, until: str | None, limit: int | None) -> str:
@@ -173,7 +179,7 @@ class Searching:
     def _there(self, part: int) -> set[str]:
         """Ids in the parts after the first so many."""
         parts = self._harvest.parts(self._state)[part:]
-        return {parsed(line).id for path in parts for line in raw.read_lines(path)}
+        return {entry.id for path in parts for entry in raw.read_entries(path)}
 
     def _enough(self) -> bool:
         return 0 < self._limit <= len(self._all)

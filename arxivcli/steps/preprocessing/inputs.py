@@ -80,12 +80,16 @@ class Inputs:
 
     @contextmanager
     def hashing(self) -> Iterator[None]:
-        """Meanwhile the files are hashed on the side."""
+        """Meanwhile the files are hashed on the side. Raises InputError when one of them goes away."""
         stop = threading.Event()
         thread = threading.Thread(target=self._hash, args=(stop,), daemon=True)
         thread.start()
         try:
             yield
+        except FileNotFoundError as error:
+            if str(error.filename) not in self.names:
+                raise
+            raise _gone(error.filename) from error
         finally:
             stop.set()
             thread.join()
@@ -95,6 +99,8 @@ class Inputs:
         for index, source in enumerate(self._sources):
             if isinstance(source, Path):
                 digest = hashlib.sha256()
+                if not source.exists():
+                    return  # `entries` says so
                 with source.open("rb", buffering=0) as file:
                     while not stop.is_set() and (size := file.readinto(room)):
                         digest.update(room[:size])
@@ -149,8 +155,15 @@ def _is_stream(source: Path | BinaryIO) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
+def _gone(name: object) -> InputError:
+    return InputError(f"{name} was removed while it was read", "run the same command again with --restart")
+
+
 def _state(source: Path | _Once) -> State:
     if isinstance(source, _Once):
         return State(source.name, 0, 0)
-    found = source.stat()
+    try:
+        found = source.stat()
+    except FileNotFoundError as error:
+        raise _gone(source) from error
     return State(source.name, found.st_size, found.st_mtime_ns)
