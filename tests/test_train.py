@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import invented
 import numpy as np
+import orjson
 import pyarrow as pa
 import pytest
 
@@ -303,8 +305,18 @@ def test_a_model_that_does_not_fit_is_refused(
         (tmp_path / each).write_bytes(content)
     card = json.loads((model / "model.json").read_bytes())
     (tmp_path / "model.json").write_text(json.dumps(card | change))
+    with pytest.raises(FolderError, match=said if "format_version" in change else "not as it was saved"):
+        shelf.load(str(tmp_path))
+    sign(tmp_path / "model.json")
     with pytest.raises(FolderError, match=said):
         shelf.load(str(tmp_path))
+
+
+def sign(card: Path) -> None:
+    """Give a card the hash of what it says, as somebody would who means harm."""
+    values = {key: value for key, value in json.loads(card.read_bytes()).items() if key != "sha256"}
+    content = orjson.dumps(values, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
+    card.write_bytes(orjson.dumps(values | {"sha256": hashlib.sha256(content).hexdigest()}))
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x05K\x01.", b"[]", b'{"format_version": 1}', b"\xff"])
