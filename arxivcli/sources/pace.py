@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arxivcli.storage import storage_errors
+from arxivcli.storage import cache_folder, storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,9 +54,8 @@ def turn(server: str, seconds: float, wait: Wait) -> Iterator[None]:
 
 def _folder() -> Path:
     """Where processes of one user meet: the cache folder, or a temporary one where that cannot be written."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "arxivcli"
     other = Path(tempfile.gettempdir()) / f"arxivcli-{os.getuid()}"
-    for folder in (home, other):
+    for folder in (cache_folder(), other):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +25,7 @@ from arxivcli.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from arxivcli.models.base import Classifier
     from arxivcli.progress import Progress
@@ -95,7 +94,7 @@ def train(
         if first:
             checkpoints.claim(run.identity)
             progress.note(f"reading {shards.rows('train'):,} papers of {corpus}")
-        surroundings = Surroundings(_cache(), place, progress if first else Silent())
+        surroundings = Surroundings(storage.cache_folder(), place, progress if first else Silent())
         trainee = shelf.trainee(chosen.kind).prepare(
             chosen, run.papers("train"), run.papers("validation"), surroundings
         )
@@ -112,11 +111,6 @@ def train(
         checkpoints.discard()
         audience.finished(output, card)
     return TrainingReport(output, card, was_there=False)
-
-
-def _cache() -> Path:
-    """The user's cache folder of this program (XDG Base Directory Specification)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "arxivcli"
 
 
 def _check(shards: Shards, labels: tuple[str, ...]) -> None:
