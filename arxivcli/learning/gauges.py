@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from arxivcli.learning import kernel
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -201,8 +203,8 @@ def _number(told: Any) -> Any:
 
 def amd(drm: Path = DRM) -> Source:
     """Reads AMD's GPUs from the kernel's files, or where these are hidden through PyTorch; nothing without any."""
-    cards = sorted((p for p in _entries(drm) if _CARD.fullmatch(p.name)), key=lambda p: int(p.name[4:]))
-    devices = [card / "device" for card in cards if _line(card / "device" / "vendor") == AMD]
+    cards = sorted((p for p in kernel.entries(drm) if _CARD.fullmatch(p.name)), key=lambda p: int(p.name[4:]))
+    devices = [card / "device" for card in cards if kernel.line(card / "device" / "vendor") == AMD]
 
     def read() -> tuple[Reading, ...]:
         return _without_none(_card(number, device) for number, device in enumerate(devices)) or _through_torch()
@@ -212,11 +214,11 @@ def amd(drm: Path = DRM) -> Source:
 
 def _card(number: int, device: Path) -> Reading | None:
     """A card's reading by the files of the amdgpu driver."""
-    monitors = [p for p in _entries(device / "hwmon") if p.name.startswith("hwmon")]
+    monitors = [p for p in kernel.entries(device / "hwmon") if p.name.startswith("hwmon")]
     sensors = monitors[0] if monitors else device
     watts = _scaled(sensors / "power1_average", 1e-6)
     found = Reading(
-        f"GPU {number} {_line(device / 'product_name') or 'AMD'}",
+        f"GPU {number} {kernel.line(device / 'product_name') or 'AMD'}",
         _scaled(device / "gpu_busy_percent"),
         _int(device / "mem_info_vram_used"),
         _int(device / "mem_info_vram_total"),
@@ -259,24 +261,8 @@ def _without_none(readings: Iterator[Reading | None]) -> tuple[Reading, ...]:
     return tuple(reading for reading in readings if reading is not None)
 
 
-def _entries(folder: Path) -> list[Path]:
-    """What a folder of the kernel's holds, sorted; nothing when it is not there or goes away."""
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
-
-
-def _line(path: Path) -> str:
-    """What a file of the kernel's says; nothing when it is not there, or its driver does not answer."""
-    try:
-        return path.read_text("utf-8", errors="replace").strip()
-    except OSError:
-        return ""
-
-
 def _int(path: Path) -> int | None:
-    said = _line(path)
+    said = kernel.line(path)
     return int(said) if said.lstrip("-").isdecimal() else None
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from arxivcli.learning import kernel
+
 _VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD"}
 _CLASSES = ("0x03", "0x12")
 """Of PCI devices: display controllers, and accelerators without a display."""
@@ -69,8 +71,8 @@ class Verdict:
 
 def hardware(root: Path = Path("/")) -> Hardware:
     """The GPUs that Linux shows under `root`; on other systems none."""
-    cards = {vendor for device in _inside(root / "sys/bus/pci/devices") if (vendor := _vendor(device))}
-    names = {path.name for path in _inside(root / "dev")}
+    cards = {vendor for device in kernel.entries(root / "sys/bus/pci/devices") if (vendor := _vendor(device))}
+    names = {path.name for path in kernel.entries(root / "dev")}
     if names & {"nvidiactl", "nvidia0"}:
         cards.add("NVIDIA")
     drivers = [("NVIDIA", bool(names & {"nvidiactl", "nvidia0"})), ("AMD", "kfd" in names and "AMD" in cards)]
@@ -79,24 +81,10 @@ def hardware(root: Path = Path("/")) -> Hardware:
 
 def _vendor(device: Path) -> str:
     """Who made a PCI device, when it is a GPU that one would train on."""
-    vendor = _VENDORS.get(_said(device / "vendor"), "")
-    memory = _said(device / "mem_info_vram_total")  # the amdgpu driver's
+    vendor = _VENDORS.get(kernel.line(device / "vendor"), "")
+    memory = kernel.line(device / "mem_info_vram_total")  # the amdgpu driver's
     small = memory.isdecimal() and int(memory) < _LEAST_MEMORY
-    return vendor if _said(device / "class").startswith(_CLASSES) and not small else ""
-
-
-def _inside(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError:
-        return []
-
-
-def _said(path: Path) -> str:
-    try:
-        return path.read_text("ascii", errors="replace").strip()
-    except OSError:
-        return ""
+    return vendor if kernel.line(device / "class").startswith(_CLASSES) and not small else ""
 
 
 def build() -> Build:
