@@ -164,9 +164,7 @@ class Listing:
         state.pages += 1
         self._size = max(self._size, len(page.headers))
         state.reached = max(filter(None, (state.reached, page.reached)), default=None)
-        state.dropped = dict(Counter(state.dropped) + page.dropped)
-        state.mended += page.mended
-        self._harvest.add(state, page.entries)
+        self._harvest.add(state, page.entries, page.dropped, page.mended)
         self._harvest.save(state)
         self._progress.advance(len(page.entries), pages=f"{state.pages:,}", reached=state.reached or "-")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -108,7 +107,5 @@ def _keep(feed: Feed, harvest: Harvest, state: State) -> None:
     state.began = state.began or feed.answered
     state.pages += 1
     state.reached = max(filter(None, (state.reached, feed.oldest)), default=None)
-    state.dropped = dict(Counter(state.dropped) + feed.dropped)
-    state.mended += feed.mended
-    harvest.add(state, feed.entries)
+    harvest.add(state, feed.entries, feed.dropped, feed.mended)
     harvest.save(state)

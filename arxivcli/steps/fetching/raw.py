@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -127,8 +128,13 @@ class Harvest:
         """Keep the state, whole. Raises StorageError."""
         storage.write_whole(self.folder / _STATE, orjson.dumps(asdict(state), option=orjson.OPT_INDENT_2))
 
-    def add(self, state: State, entries: Iterable[Entry]) -> None:
-        """Write a part and count it in the state, which is not saved yet. Raises StorageError."""
+    def add(self, state: State, entries: Iterable[Entry], dropped: Counter[str], mended: Iterable[str]) -> None:
+        """Write what an answer brought as a part and count it all in the state, which is not saved yet.
+
+        Raises StorageError.
+        """
+        state.dropped = dict(Counter(state.dropped) + dropped)
+        state.mended += mended
         lines = [entry.line for entry in entries]
         if lines:
             content = frame(lines)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -213,9 +212,7 @@ class Searching:
         self._ids.update(paper.id for paper in fresh)
         self._all.update(paper.id for paper in fresh if self._limit)
         state.reached = feed.oldest or state.reached
-        state.dropped = dict(Counter(state.dropped) + feed.dropped)
-        state.mended += feed.mended
-        self._harvest.add(state, fresh)
+        self._harvest.add(state, fresh, feed.dropped, feed.mended)
         window.start += feed.size
         window.total = max(window.total, feed.total)
         window.dropped += feed.dropped.total()
