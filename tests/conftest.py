@@ -9,10 +9,30 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from double.serving import Site
 
 settings.register_profile("house", deadline=None)
 settings.load_profile("house")
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing around us: no proxy, no credentials, a cache of our own."""
+    from loopback import quiet_environment
+
+    quiet_environment(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def server() -> Iterator[Site]:
+    """A server on this machine that says hello."""
+    from loopback import site
+
+    with site() as served:
+        yield served
 
 
 @pytest.fixture(scope="session")

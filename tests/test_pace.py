@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from double import faults
-from loopback import address, body, client, quiet_environment, site
+from loopback import address, body, client
 
 from arxivcli.errors import StorageError
 from arxivcli.sources import pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from double.serving import Site
@@ -35,15 +35,7 @@ with Web(url, Manners(pace=float(pace)), Silent()) as web:
 """
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quiet_environment(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def server() -> Iterator[Site]:
-    with site() as served:
-        yield served
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from double import faults
 from double.exchange import Answer, Request, page
-from loopback import address, body, client, quiet_environment, refused, site
+from loopback import address, body, client, refused
 
 from arxivcli.progress import Silent
 from arxivcli.sources import web as web_module
@@ -24,22 +24,13 @@ from arxivcli.sources.web import Manners, Reply, Web
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from double.serving import Site
 
 LONG = b"0123456789" * 2_000
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quiet_environment(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def server() -> Iterator[Site]:
-    with site() as served:
-        yield served
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def long(_request: Request) -> Answer:

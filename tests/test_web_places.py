@@ -9,29 +9,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 from double import faults
-from loopback import address, body, client, free_port, quiet_environment, refused, self_signed, site
+from loopback import address, body, client, free_port, refused, self_signed, site
 
 from arxivcli.errors import RemoteError, UsageError
 from arxivcli.sources import trouble
 from arxivcli.sources.trouble import BrokenAnswerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from double.serving import Site
 
 
+pytestmark = pytest.mark.usefixtures("alone")
+
+
 @pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quiet_environment(monkeypatch, tmp_path)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("arxivcli.sources.web.PACE", 0.0)  # arXiv's names lead to this machine here
-
-
-@pytest.fixture
-def server() -> Iterator[Site]:
-    with site() as served:
-        yield served
 
 
 @pytest.fixture(scope="module")
