@@ -108,7 +108,7 @@ class Encoder:
     def stream(self, texts: Sequence[str]) -> Iterator[NDArray[np.float16]]:
         """The embeddings in order, some rows at a time, as they are made: neighbours had best be of like length."""
         if self._place.device == "cpu":
-            with _ONE_THREAD_A_TEXT:
+            with ONE_THREAD:
                 yield from in_threads(lambda text: self._forward([text]), texts)
         else:
             yield from self._batches(texts)
@@ -191,4 +191,4 @@ class _OneThread:
                 torch.set_num_threads(self._before)
 
 
-_ONE_THREAD_A_TEXT = _OneThread()
+ONE_THREAD = _OneThread()

@@ -15,7 +15,7 @@ from arxivcli import text
 from arxivcli.errors import FolderError, UsageError
 from arxivcli.models import hub
 from arxivcli.models.embeddings import CachedEncoder
-from arxivcli.models.encoder import Encoder
+from arxivcli.models.encoder import ONE_THREAD, Encoder
 from arxivcli.models.frozen import FrozenClassifier, Head
 from arxivcli.models.mix import Mix
 
@@ -37,7 +37,9 @@ _ORDER, _CHANCE = 1, 2
 class FrozenTrainee:
     """The head of a frozen encoder being trained (see `learning.loop.Trainee`).
 
-    It is small, so it is trained on the CPU wherever the encoder runs, and by each of several processes alike.
+    It is small, so it is trained on the CPU wherever the encoder runs, and by each of several processes alike; and on
+    one core, which is some thousand papers a second, does not slow down where other work keeps the other cores, and
+    gives the same weights however many there are.
     """
 
     def __init__(
@@ -101,6 +103,10 @@ class FrozenTrainee:
 
     def step(self, number: int) -> float:
         """Learn from the batch of global step `number`; its loss."""
+        with ONE_THREAD:
+            return self._step(number)
+
+    def _step(self, number: int) -> float:
         rows = self._rows(number)
         chance = np.random.default_rng([self.settings.seed, _CHANCE, number])
         # Titles come on top of the whole papers: in their place, they cost accuracy on whole papers.
@@ -152,7 +158,7 @@ class FrozenTrainee:
     def _logits(self, embeddings: NDArray[np.float16] | None) -> torch.Tensor:
         if embeddings is None:
             raise ValueError("no embeddings of titles were made")
-        with torch.no_grad():
+        with torch.no_grad(), ONE_THREAD:
             parts = [
                 self._network(self._standardised(embeddings[start : start + _VALIDATION_BATCH]))
                 for start in range(0, len(embeddings), _VALIDATION_BATCH)
