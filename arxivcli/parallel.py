@@ -6,25 +6,26 @@ import ctypes
 import gc
 import multiprocessing
 import os
+import queue
 import signal
 import sys
 import threading
+import time
+import traceback
 import warnings
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from concurrent.futures import Future, wait
+from contextlib import closing, suppress
 from itertools import chain
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
-from arxivcli.errors import ArxivcliError
+from arxivcli.errors import ArxivcliError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
-    from concurrent.futures import Future
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -35,11 +36,11 @@ _AHEAD = 2
 _GLANCE = 0.01
 """Seconds between two looks for more tasks while results are still to come."""
 
+_GRACE = 0.2
+"""Seconds in which a signal that ended a worker arrives here, too."""
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _KEPT_BYTES = 256 << 20
-
-_mine: list[Callable[[Any], Any]] = []
-"""In a worker process: what it does with each task."""
 
 
 def cores() -> int:
@@ -83,7 +84,7 @@ def in_order(
         if stopped:
             raise stopped
         return
-    with _processes(work, workers) as pool:
+    with closing(_Pool(work, workers)) as pool:
         yield from _windowed(pool, chain(few, waiting), workers * _AHEAD + 1, ready)
 
 
@@ -94,19 +95,21 @@ def _take(tasks: Iterator[Task], into: list[Task], most: int) -> ArxivcliError |
             into.append(next(tasks))
     except StopIteration:
         return None
+    except StoppedError:
+        raise
     except ArxivcliError as error:
         return error
     return None
 
 
-def _windowed(pool: ProcessPoolExecutor, tasks: Iterator[Any], window: int, ready: Callable[[], bool]) -> Iterator[Any]:
+def _windowed(pool: _Pool, tasks: Iterator[Any], window: int, ready: Callable[[], bool]) -> Iterator[Any]:
     flying: deque[Future[Any]] = deque()
     stopped: ArxivcliError | None = None
     try:
         while True:
             fresh: list[Any] = []
             stopped = stopped or _take(tasks, fresh, 1)
-            flying.extend(pool.submit(_do, task) for task in fresh)
+            flying.extend(map(pool.submit, fresh))
             if not flying:
                 break
             if len(flying) >= window or not fresh:
@@ -114,7 +117,8 @@ def _windowed(pool: ProcessPoolExecutor, tasks: Iterator[Any], window: int, read
             while flying and not ready():
                 if wait([flying[0]], _GLANCE).done:
                     yield flying.popleft().result()
-    except BrokenProcessPool as error:
+    except _DiedError as error:
+        time.sleep(_GRACE)  # a signal to all of us may have ended a worker before it was heard here
         raise ArxivcliError(
             "a worker process was killed, perhaps for want of memory", "run it again with --workers 1"
         ) from error
@@ -122,25 +126,113 @@ def _windowed(pool: ProcessPoolExecutor, tasks: Iterator[Any], window: int, read
         raise stopped
 
 
-@contextmanager
-def _processes(work: Callable[[Any], Any], workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes; forked where that is safe, so that they share what is loaded already."""
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(work,))
-    try:
+class _DiedError(Exception):
+    """A worker process is gone, and what it was to do is not done."""
+
+
+class _Pool:
+    """Worker processes; forked where that is safe, so that they share what is loaded already.
+
+    Each has a pipe of its own. With one that all share, as `concurrent.futures` has, a worker that is killed while it
+    writes leaves the others, and whoever reads, waiting for ever.
+    """
+
+    def __init__(self, work: Callable[[Any], Any], workers: int) -> None:
+        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
         with warnings.catch_warnings():
             # Python 3.12 warns of forks beside threads; the ones there are sleep in numpy's linear algebra, which
             # starts them anew in a child.
             warnings.simplefilter("ignore", DeprecationWarning)
-            pool.submit(os.getpid)
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+            self._workers = [_Worker(context, work) for _ in range(workers)]
+        for worker in self._workers:
+            worker.listen()
+
+    def submit(self, task: Any) -> Future[Any]:
+        """Give a task to whoever has the least to do."""
+        return min(self._workers, key=lambda worker: worker.tasks).do(task)
+
+    def close(self) -> None:
+        """End all, whatever they are doing."""
+        for worker in self._workers:
+            worker.end()
 
 
-def _begin(work: Callable[[Any], Any]) -> None:
+class _Worker:
+    """A process that does tasks in their order, and the thread of ours that hears from it."""
+
+    def __init__(self, context: Any, work: Callable[[Any], Any]) -> None:
+        self._pipe, theirs = context.Pipe()
+        self._promised: deque[Future[Any]] = deque()
+        self._process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+        self._process.start()
+        theirs.close()  # before others are forked: the pipe must end when its process ends
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+
+    def listen(self) -> None:
+        self._listener.start()
+
+    @property
+    def tasks(self) -> int:
+        """How many it has not done yet."""
+        return len(self._promised)
+
+    def do(self, task: Any) -> Future[Any]:
+        promise: Future[Any] = Future()
+        self._promised.append(promise)
+        try:
+            self._pipe.send(task)
+        except OSError:
+            self._fail()
+        return promise
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                trace, result = self._pipe.recv()
+                promise = self._promised.popleft()
+                if trace:
+                    result.add_note(trace)
+                    promise.set_exception(result)
+                else:
+                    promise.set_result(result)
+        except (EOFError, OSError):
+            self._fail()
+
+    def _fail(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._promised.popleft().set_exception(_DiedError())
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.join()
+        self._listener.join()
+        self._pipe.close()
+
+
+def _serve(pipe: Any, work: Callable[[Any], Any]) -> None:
+    """What a worker does: the next task lies here already when one is done."""
     begin_worker()
-    _mine.append(work)
+    tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
+    while True:
+        task = tasks.get()
+        try:
+            answer: tuple[str, Any] = "", work(task)
+        except Exception as error:  # noqa: BLE001  is raised on the other side
+            answer = traceback.format_exc(), error
+        try:
+            pipe.send(answer)
+        except OSError:  # nobody listens any more
+            os._exit(1)
+
+
+def _receive(pipe: Any, tasks: queue.SimpleQueue[Any]) -> None:
+    while True:
+        try:
+            tasks.put(pipe.recv())
+        except (EOFError, OSError):
+            os._exit(1)
 
 
 def begin_worker() -> None:
@@ -168,7 +260,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         connection.wait([parent.sentinel])
         os._exit(1)
-
-
-def _do(task: Any) -> Any:
-    return _mine[-1](task)

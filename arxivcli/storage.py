@@ -124,6 +124,17 @@ def owned(folder: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
+@contextmanager
+def in_turn(folder: Path) -> Iterator[None]:
+    """Inside, no other process that asks for the same folder is inside: it waits for its turn. Raises StorageError."""
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("a")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def require_free(folder: Path) -> None:
     """Raises StorageError naming the owner when another process works in a folder; nothing is written."""
     try:

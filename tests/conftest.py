@@ -26,6 +26,46 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     quiet_environment(monkeypatch, tmp_path)
 
 
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pretrained encoder built as SciBERT is, in small."""
+    import small_scibert
+
+    return small_scibert.save(tmp_path_factory.mktemp("encoders") / "small")
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Papers enough to learn from."""
+    from invented import records
+    from test_train import corpus_of
+
+    return corpus_of(tmp_path_factory.mktemp("corpus"), records(600))
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Papers for trainings that need not learn much."""
+    from invented import records
+    from test_train import corpus_of
+
+    return corpus_of(tmp_path_factory.mktemp("few"), records(120))
+
+
+@pytest.fixture(scope="module")
+def one_thread(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Small networks are slower on two threads, and far slower where others work too; and a cache of our own."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def server() -> Iterator[Site]:
     """A server on this machine that says hello."""

@@ -64,6 +64,7 @@ def hub(folder: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[
         endpoint = address(served, "")
         patch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
         patch.setattr("huggingface_hub.hf_api.api.endpoint", endpoint)
+        patch.setattr("transformers.utils.hub._hf_api", None)  # made when first asked, and kept with its endpoint
         template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         patch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
         patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))

@@ -166,6 +166,14 @@ def test_signals_end_all_processes_with_a_line(running: subprocess.Popen[bytes],
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_signal_to_all_processes_is_no_dead_worker(running: subprocess.Popen[bytes]) -> None:
+    for process in (*children(running.pid), running.pid):
+        os.kill(process, signal.SIGTERM)
+    _, stderr = running.communicate(timeout=20)
+    assert (running.returncode, stderr) == (143, b"error: stopped by SIGTERM\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_no_worker_outlives_a_killed_parent(running: subprocess.Popen[bytes]) -> None:
     workers = children(running.pid)
     running.kill()

@@ -60,6 +60,9 @@ class Trainee(Protocol):
     def weights(self) -> Tensors:
         """What the finished model would be made of."""
 
+    def facts(self) -> dict[str, Any]:
+        """What no setting says of how it was trained, for the model's card."""
+
 
 @dataclass(frozen=True)
 class Epoch:

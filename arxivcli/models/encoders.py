@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from transformers.utils import logging as transformers_logging
 
 from arxivcli.errors import ArxivcliError, FolderError, RemoteError, UsageError
+from arxivcli.models import tuning
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -66,6 +67,8 @@ def load(encoder: str, labels: tuple[str, ...], options: dict[str, Any], progres
     source = _source(encoder, progress)
     try:
         found = _loaded(encoder, source, {"num_labels": len(labels), **named(labels), **options})
+    except ArxivcliError:
+        raise
     except Exception as error:
         raise _told(error, encoder, source) from error
     if not getattr(found.tokenizer, "is_fast", False):
@@ -124,14 +127,19 @@ def _source(encoder: str, progress: Progress) -> _Source:
 def _loaded(encoder: str, source: _Source, options: dict[str, Any]) -> Pretrained:
     where = {"local_files_only": source.local, "trust_remote_code": False}
     config = AutoConfig.from_pretrained(encoder, **where, **options)
-    network = AutoModelForSequenceClassification.from_pretrained(
+    network, told = AutoModelForSequenceClassification.from_pretrained(
         encoder,
         config=config,
         dtype=torch.float32,
         use_safetensors=True,
+        output_loading_info=True,
         **where,
         **(_kept_revision(encoder) if source.why else {}),
     )
+    # A head and a pooler may well be new; what lies below them must have been there.
+    lacking = sorted(tuning.pretrained(network) & set(told["missing_keys"]))
+    if lacking:
+        raise FolderError(f"the weights of {encoder} do not fit its config: {lacking[0]} is not there", "copy it again")
     tokenizer = cast("Any", AutoTokenizer.from_pretrained(encoder, **where))
     for name in ("is_local", "local_files_only"):  # would be saved, and tell nobody anything
         tokenizer.init_kwargs.pop(name, None)

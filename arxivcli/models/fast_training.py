@@ -165,6 +165,10 @@ class FastTrainee:
         """Embeddings, head and bias as they are now (views, not copies)."""
         return {name: tensor.numpy() for name, tensor in self._network.state_dict().items()}
 
+    def facts(self) -> dict[str, Any]:
+        """Nothing: the settings say it all."""
+        return {}
+
     def classifier(self, weights: dict[str, NDArray[Any]]) -> FastClassifier:
         """The finished model from weights of `weights()`."""
         embeddings, scales = quantised(weights["bag.weight"].astype(np.float32), self.settings.bits)

@@ -284,6 +284,10 @@ class FinetunedTrainee:
         """The weights that learn, as they are now (on the CPU views, not copies)."""
         return {name: p.detach().cpu().contiguous().numpy() for name, p in self._learning.items()}
 
+    def facts(self) -> dict[str, Any]:
+        """How many papers went through the network together: fewer than wanted where memory was short."""
+        return {"papers_at_once": self._part}
+
     def _set(self, weights: dict[str, NDArray[Any]]) -> None:
         with torch.no_grad():
             for name, parameter in self._learning.items():

@@ -189,6 +189,10 @@ class FrozenTrainee:
         """Of the two layers, as they are now (views, not copies)."""
         return {name: tensor.numpy() for name, tensor in self._network.state_dict().items()}
 
+    def facts(self) -> dict[str, Any]:
+        """Nothing: the settings say it all."""
+        return {}
+
     def classifier(self, weights: dict[str, NDArray[Any]]) -> FrozenClassifier:
         """The finished model from weights of `weights()`."""
         head = Head(

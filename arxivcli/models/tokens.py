@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _FORMAT = "tokens/1"
 _IDS, _OFFSETS = "ids.bin", "offsets.npy"
 _AT_ONCE = 2048
+_UNUSED_SECONDS = 30 * 24 * 3600
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,26 +114,58 @@ def of(
 
 
 def _kept(folder: Path, parts: Callable[[], Iterator[list[NDArray[np.int32]]]]) -> Tokens:
-    """The tokens of a cache folder, which is made when it is not there: whole or not at all. Raises StorageError."""
-    if not folder.is_dir():
-        partial = folder.with_name(f"{folder.name}{storage.PARTIAL}-{os.getpid()}")
-        with storage.storage_errors(folder):
-            partial.mkdir(parents=True, exist_ok=True)
-        try:
-            lengths: list[int] = []
-            for part in _written(partial / _IDS, parts()):
-                lengths += map(len, part)
-            with storage.storage_errors(folder):
-                np.save(partial / _OFFSETS, _offsets(lengths), allow_pickle=False)
-                storage.sync(partial / _OFFSETS)
-                with suppress(FileExistsError):  # somebody else was quicker
-                    partial.replace(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    """The tokens of a cache folder, which is made when it is not there: whole or not at all. Raises StorageError.
+
+    Of several processes that want the same, one makes them, with all cores, and the others wait.
+    """
+    found = _opened(folder)
+    if found is None:
+        with storage.in_turn(folder.parent):
+            found = _opened(folder)
+            if found is None:
+                _make(folder, parts())
+                _sweep(folder.parent)
+                found = _opened(folder)
+    if found is None:
+        raise StorageError(f"{folder} cannot be read", "mend the cache folder, or choose another with XDG_CACHE_HOME")
+    with suppress(OSError):  # a cache of others, which we may read but not mark as used
+        os.utime(folder)
+    return found
+
+
+def _opened(folder: Path) -> Tokens | None:
+    """What a cache folder holds, None when it is not there or came to harm."""
+    try:
+        ids = np.memmap(folder / _IDS, np.int32, "r")
+        offsets = np.load(folder / _OFFSETS, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return Tokens(ids, offsets) if offsets.ndim == 1 and offsets[-1:].tolist() == [len(ids)] else None
+
+
+def _make(folder: Path, parts: Iterator[list[NDArray[np.int32]]]) -> None:
+    partial = folder.with_name(f"{folder.name}{storage.PARTIAL}")
+    for left in (partial, folder):  # of somebody who was killed, or came to harm: it is our turn
+        shutil.rmtree(left, ignore_errors=True)
     with storage.storage_errors(folder):
-        return Tokens(
-            np.memmap(folder / _IDS, np.int32, "r"), np.load(folder / _OFFSETS, mmap_mode="r", allow_pickle=False)
-        )
+        partial.mkdir()
+    try:
+        lengths: list[int] = []
+        for part in _written(partial / _IDS, parts):
+            lengths += map(len, part)
+        with storage.storage_errors(folder):
+            np.save(partial / _OFFSETS, _offsets(lengths), allow_pickle=False)
+            storage.sync(partial / _OFFSETS)
+            partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove tokens nobody has used for long: a corpus of millions has gigabytes of them, and they are soon made."""
+    for kept in folder.iterdir():
+        if kept.is_dir() and time.time() - kept.stat().st_mtime > _UNUSED_SECONDS:
+            shutil.rmtree(kept, ignore_errors=True)
 
 
 def _written(path: Path, parts: Iterator[list[NDArray[np.int32]]]) -> Iterator[list[NDArray[np.int32]]]:

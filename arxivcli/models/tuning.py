@@ -24,6 +24,12 @@ def layers(network: nn.Module) -> list[nn.Module]:
     return list(found[0]) if found else []
 
 
+def pretrained(network: PreTrainedModel) -> set[str]:
+    """Names of the parameters that no encoder lacks: those of its embeddings and layers."""
+    inside = {id(p) for part in (_embeddings(network), *layers(network)) for p in part.parameters()}
+    return {name for name, parameter in network.named_parameters() if id(parameter) in inside}
+
+
 def freeze(network: PreTrainedModel, count: int) -> list[nn.Module]:
     """Keep the embeddings and the bottom `count` layers as they are; these modules, none for 0. Raises UsageError."""
     every = layers(network)

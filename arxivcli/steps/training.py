@@ -104,7 +104,7 @@ def train(
         if not first:
             return None
         try:
-            card = run.save(trainee.classifier(fitted.weights), fitted.epochs)
+            card = run.save(trainee.classifier(fitted.weights), fitted.epochs, trainee.facts())
         except BaseException:
             audience.stopped()
             raise
@@ -211,7 +211,7 @@ class _Run:
         key = hashlib.sha256("\n".join((self.identity["corpus"], split, text.RECIPE, *labels)).encode()).hexdigest()
         return LabelledTexts(texts, truth, labels, importance, listed, ids, key)
 
-    def save(self, classifier: Classifier, epochs: tuple[Epoch, ...]) -> cards.Card:
+    def save(self, classifier: Classifier, epochs: tuple[Epoch, ...], told: dict[str, Any]) -> cards.Card:
         """Calibrate, and write the folder, its card last; the card."""
         fitted, figures = self._calibrated(classifier)
         best = max((epoch for epoch in epochs if epoch.best), key=lambda epoch: epoch.number)
@@ -226,7 +226,8 @@ class _Run:
                 "manifest_sha256": self.identity["corpus"],
                 "papers": {split: self._shards.rows(split) for split in ("train", "validation", "calibration")},
             },
-            metrics={"epochs": [asdict(e) for e in epochs], "validation": best.validation, "calibration": figures},
+            metrics=told
+            | {"epochs": [asdict(e) for e in epochs], "validation": best.validation, "calibration": figures},
             calibration=fitted,
         )
         with storage.storage_errors(self._output):
