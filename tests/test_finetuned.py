@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(scope="module")
 def models(corpus: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
-    return {name: train(corpus, encoder, folder / name, "epochs=3", preset=name) for name in PRESETS}
+    return {name: train(corpus, encoder, folder / name, "epochs=6", preset=name) for name in PRESETS}
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -148,7 +148,7 @@ def test_a_model_whose_parts_do_not_fit(models: dict[str, Path], tmp_path: Path)
 def test_every_option_changes_the_model_and_still_learns(
     corpus: Path, encoder: Path, models: dict[str, Path], tmp_path: Path, changes: tuple[str, ...]
 ) -> None:
-    folder = train(corpus, encoder, tmp_path / "mine", "epochs=3", *changes)
+    folder = train(corpus, encoder, tmp_path / "mine", "epochs=6", *changes)
     assert cards.read(folder).metrics["validation"]["top1"] > 0.5
     assert contents(folder)["model.safetensors"] != contents(models["scibert-full"])["model.safetensors"]
 

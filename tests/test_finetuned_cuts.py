@@ -207,7 +207,7 @@ def test_out_of_memory_halves_what_is_done_at_once_and_not_the_batch(
 
 
 def test_less_precision_learns_too(corpus: Path, encoder: Path, tmp_path: Path) -> None:
-    folder = train(corpus, encoder, tmp_path / "mine", precision="bf16")
+    folder = train(corpus, encoder, tmp_path / "mine", "epochs=6", precision="bf16")
     assert cards.read(folder).metrics["validation"]["top1"] > 0.5
     assert {tensor.dtype for tensor in load_file(folder / "model.safetensors").values()} == {np.dtype(np.float32)}
 
