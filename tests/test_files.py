@@ -427,7 +427,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         (ONE * 2, "jsonl", ["A", "A"]),
         (b"[" + ONE + b"]", "json", ["A"]),
         (b"title\nA\n", "csv", ["A"]),
-        (gzip.compress(b"id\ttitle\n1\tA\n"), "tsv", ["A"]),
+        (gzip.compress(b"id\ttitle\n1\tA\n", mtime=0), "tsv", ["A"]),
         (zipped(a=ONE), "json", ["A"]),
     ],
 )

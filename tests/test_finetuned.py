@@ -279,15 +279,25 @@ def test_devices_asked_for_and_found() -> None:
     assert len(noted.notes) == 1
 
 
-def test_two_processes_go_the_way_of_one(few: Path, encoder: Path, tmp_path: Path) -> None:
+LAUNCHERS = {
+    "torchrun": ("torch.distributed.run", "--nproc-per-node=2", "--master-port="),
+    # Without --multi_gpu accelerate starts one process, or mpirun; with it, it does not ask whether there are GPUs.
+    "accelerate": ("accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1",
+                   "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port="),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_processes_go_the_way_of_one(few: Path, encoder: Path, tmp_path: Path, launcher: str) -> None:
     changes = ("dropout=0.1", "micro_batch=4", "epochs=2")
     alone = cards.read(train(few, encoder, tmp_path / "alone" / "mine", *changes)).metrics["epochs"]
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "arxivcli"]
+    *start, port = LAUNCHERS[launcher]
+    start += [f"{port}{free_port()}", "-m", "arxivcli"]
     own = (f'encoder="{encoder}"', *QUICK, *changes)
     output, cache = tmp_path / "two" / "mine", tmp_path / "cache"
     command = ["train", "-m", "scibert-full", "-d", str(few), "-o", str(output), "--device=cpu"]
     ran = subprocess.run(
-        [sys.executable, *launcher, *command, *(f"--set={change}" for change in own)],
+        [sys.executable, "-m", *start, *command, *(f"--set={change}" for change in own)],
         capture_output=True,
         text=True,
         check=False,

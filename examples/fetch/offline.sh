@@ -27,5 +27,5 @@ show fetch --set math --from 2024-01-01 --pace 0.1            # what changed in 
 show fetch --query 'cat:cs.CL' --limit 20 --pace 0.1          # the newest of a search
 show fetch --status
 show preprocess data/raw -o data/papers
-show train --data data/papers -o models/invented --set min_count=2
+show train --data data/papers -o models/invented --set min_count=2 --set epochs=5
 show classify "$here/examples/paper.json" --model models/invented --top 1
