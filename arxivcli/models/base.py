@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,6 +31,14 @@ class Classifier(Protocol):
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
         """Read back what `save` wrote. Raises FolderError when it does not fit together."""
+
+
+@runtime_checkable
+class MakesVectors(Protocol):
+    """What a classifier can do besides, when it makes a vector of each text on the way to its logits."""
+
+    def vectors(self, texts: pa.StringArray) -> NDArray[np.float32]:
+        """The vectors its last layers read, (len(texts), D), any length including 0."""
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,16 @@ class FastClassifier:
 
     def scores(self, texts: pa.StringArray) -> NDArray[np.float32]:
         """Logits, float32 (len(texts), len(labels)); a text without a known word gets the bias alone."""
+        logits: NDArray[np.float32] = np.matmul(self._hidden(texts), self.head)
+        logits += self.bias
+        return logits.reshape(-1, len(self.labels))[: len(texts)]
+
+    def vectors(self, texts: pa.StringArray) -> NDArray[np.float32]:
+        """The weighted sum of each text's feature embeddings, float32 (len(texts), D); zero without a known word."""
+        return self._hidden(texts).reshape(-1, len(self.head))[: len(texts)]
+
+    def _hidden(self, texts: pa.StringArray) -> NDArray[np.float32]:
+        """The embeddings in blocks of _BLOCK texts, (blocks, _BLOCK, D), the last one padded with zeros."""
         bags = self.vocabulary.bags(texts)
         weights = bag_weights(bags, self._idf) * self._scales.take(bags.features)
         packed = self.embeddings.dtype == np.uint8
@@ -71,9 +81,7 @@ class FastClassifier:
             # One small product a text: quicker here than any batched sum, and its bits cannot depend on its neighbours.
             for start, end in pairwise(group):
                 np.dot(weights[start:end], exact[start - group[0] : end - group[0]], out=next(sums))
-        logits: NDArray[np.float32] = np.matmul(hidden, self.head)
-        logits += self.bias
-        return logits.reshape(-1, len(self.labels))[: len(texts)]
+        return hidden
 
     @cached_property
     def _table(self) -> NDArray[np.int8]:

@@ -83,6 +83,10 @@ class FrozenClassifier:
         """Logits, float32 (len(texts), len(labels))."""
         return self.head.logits((self.embedder or self.encoder).embed(texts.to_pylist()))
 
+    def vectors(self, texts: pa.StringArray) -> NDArray[np.float32]:
+        """The encoder's embeddings, float32 (len(texts), D)."""
+        return (self.embedder or self.encoder).embed(texts.to_pylist()).astype(np.float32)
+
     def save(self, folder: Path) -> None:
         """Write head.safetensors and the encoder's folder."""
         tensors = {name: np.ascontiguousarray(getattr(self.head, name)) for name in _TENSORS}

@@ -19,7 +19,10 @@ def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """p-values adjusted (n,): of those below a level, no larger a share is wrong on average (theirs of 1995)."""
+    """p-values adjusted (n,): of those below a level, no larger a share is wrong on average.
+
+    The false discovery rate of Benjamini and Hochberg (1995).
+    """
     order = np.argsort(-p, kind="stable")
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1, np.minimum.accumulate(p[order] * len(p) / np.arange(len(p), 0, -1)))

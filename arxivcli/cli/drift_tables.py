@@ -1,0 +1,94 @@
+"""What people see of a comparison: every figure against its threshold, the verdict, and what changed by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from arxivcli.cli import console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from arxivcli.steps.drift.report import Drift, Finding, LabelShift, SideReport, WordRow
+
+_COLUMNS = ("figure", "reference", "current", "shift", "limits", "p", "")
+_NUMBERS = frozenset(_COLUMNS[1:-1])
+_POINTS = frozenset({"oov", "accuracy"})
+_NAMED = 8
+"""Labels or words in a line."""
+_SMALL = 0.001
+
+
+def show(report: Drift) -> None:
+    """Print it: the table of figures, what changed by name, the verdict."""
+    title = f"{_side(report.reference)}, then {_side(report.current)}; answers of {report.model}"
+    console.show_table(_COLUMNS, [_row(finding) for finding in report.findings], numbers=_NUMBERS, title=title)
+    for what, names in _changes(report):
+        console.show_line(f"{what}: {names}")
+    for what, why in report.not_available.items():
+        console.show_line(f"no {what}: {why}")
+    reasons = ", ".join(f"{f.figure} ({_shift(f)})" for f in report.crossed)
+    console.show_line(f"verdict: {report.verdict}{f': {reasons}' if reasons else ''}")
+
+
+def _side(side: SideReport) -> str:
+    some = f"{side.sampled:,} of " if side.sampled < side.papers else ""
+    return f"{side.name} ({some}{side.papers:,} papers)"
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    share = finding.measure in _POINTS or finding.figure == "confidence"
+    sides = [
+        "" if value is None else f"{100 * value:.1f} %" if share else f"{value:.1f}"
+        for value in (finding.reference, finding.current)
+    ]
+    p = f"<{_SMALL}" if finding.p < _SMALL else f"{finding.p:.3f}"
+    level = {"none": "", "some": "some drift", "drift": "drift"}[finding.level]
+    return finding.figure, *sides, _shift(finding), _limits(finding), p, level
+
+
+def _shift(finding: Finding) -> str:
+    if finding.measure in _POINTS:
+        points = 100 * (finding.effect if finding.measure == "oov" else -finding.effect)
+        return f"{points:+.1f} points"
+    return f"{finding.measure} {finding.effect:.2f}"
+
+
+def _limits(finding: Finding) -> str:
+    if finding.measure in _POINTS:
+        sign = "+" if finding.measure == "oov" else "-"
+        return f"{sign}{100 * finding.some:g}, {sign}{100 * finding.drift:g}"
+    return f"{finding.some:g}, {finding.drift:g}"
+
+
+def _changes(report: Drift) -> Iterable[tuple[str, str]]:
+    """What grew and what shrank, where something did."""
+    answered = None if report.predictions is None else report.predictions.labels
+    for what, shift in (("labels", report.labels), ("answers", answered)):
+        if shift is not None:
+            yield f"{what} that grew", _labels(shift, shift.grew)
+            yield f"{what} that shrank", _labels(shift, shift.shrank)
+    yield "words that grew", _words(report.text.grown)
+    yield "words that shrank", _words(report.text.shrunk)
+    yield "pairs that grew", _words(report.text.grown_pairs)
+    yield "pairs that shrank", _words(report.text.shrunk_pairs)
+
+
+def _labels(shift: LabelShift, names: tuple[str, ...]) -> str:
+    rows = {row.label: row for row in shift.rows}
+    some = [rows[name] for name in names[:_NAMED]]
+    return _listed([f"{r.label} {_percent(r.reference_share)}→{_percent(r.current_share)}" for r in some], len(names))
+
+
+def _words(rows: tuple[WordRow, ...]) -> str:
+    some = [f"{r.words} {_percent(r.reference_share)}→{_percent(r.current_share)}" for r in rows[:_NAMED]]
+    return _listed(some, len(rows))
+
+
+def _listed(shown: list[str], of: int) -> str:
+    more = f", and {of - len(shown)} more" if of > len(shown) else ""
+    return ", ".join(shown) + more if shown else "none"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
