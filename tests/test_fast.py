@@ -155,6 +155,15 @@ def test_scores_are_the_formula(bits: int) -> None:
     np.testing.assert_allclose(model.scores(pa.array([text]))[0], hidden @ model.head + model.bias, rtol=1e-4)
 
 
+@pytest.mark.parametrize("count", [0, 1, 8, 11])
+def test_scores_are_the_head_on_the_vectors(count: int) -> None:
+    model = small_model()
+    texts = pa.array((TEXTS * 11)[:count], pa.string())
+    vectors = model.vectors(texts)
+    assert vectors.shape == (count, len(model.head))
+    np.testing.assert_allclose(vectors @ model.head + model.bias, model.scores(texts), rtol=1e-5)
+
+
 def test_no_texts_no_scores() -> None:
     assert small_model().scores(pa.array([], pa.string())).shape == (0, 3)
 

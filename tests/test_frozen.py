@@ -29,6 +29,7 @@ from arxivcli.models import card as cards
 from arxivcli.models import hub, shelf
 from arxivcli.models.embeddings import CachedEncoder, Store, key
 from arxivcli.models.encoder import Encoder
+from arxivcli.models.frozen import FrozenClassifier
 from arxivcli.models.frozen_settings import FrozenSettings
 from arxivcli.models.frozen_training import FrozenTrainee
 from arxivcli.progress import Silent
@@ -133,6 +134,13 @@ def test_a_paper_is_answered_alike_alone_and_in_any_company(model: Path) -> None
         parts = [classifier.scores(texts.slice(start, size)) for start in range(0, len(texts), size)]
         np.testing.assert_array_equal(np.concatenate(parts), together)
     assert classifier.scores(pa.array([], pa.string())).shape == (0, 6)
+
+
+def test_scores_are_the_head_on_the_vectors(model: Path) -> None:
+    classifier = FrozenClassifier.load(model, "cpu")
+    vectors = classifier.vectors(texts_of(5))
+    assert vectors.dtype == np.float32
+    np.testing.assert_array_equal(classifier.head.logits(vectors.astype(np.float16)), classifier.scores(texts_of(5)))
 
 
 def test_several_threads_may_ask_at_once(model: Path) -> None:

@@ -140,6 +140,15 @@ def test_means_of_few_numbers_have_defined_answers(
     assert samples.mean_change(np.array(before), np.array(after)) == samples.Test(effect, p)
 
 
+@given(seeds, st.integers(2, 50), st.integers(2, 50))
+def test_the_change_of_a_mean_is_welchs_test(seed: int, n: int, m: int) -> None:
+    chance = np.random.default_rng(seed)
+    before, after = chance.normal(size=n), chance.normal(0.5, 3, size=m)
+    found = samples.mean_change(before, after)
+    assert found.effect == pytest.approx(after.mean() - before.mean())
+    assert found.p == pytest.approx(stats.ttest_ind(before, after, equal_var=False).pvalue)
+
+
 def test_a_classifier_tells_apart_what_differs() -> None:
     chance = np.random.default_rng(0)
     before, after = chance.normal(size=(400, 10)), chance.normal(size=(500, 10))

@@ -14,17 +14,18 @@ if TYPE_CHECKING:
 _COLUMNS = ("figure", "reference", "current", "shift", "limits", "p", "")
 _NUMBERS = frozenset(_COLUMNS[1:-1])
 _POINTS = frozenset({"oov", "accuracy"})
-_NAMED = 8
+_NAMED = 5
 """Labels or words in a line."""
 _SMALL = 0.001
 
 
 def show(report: Drift) -> None:
-    """Print it: the table of figures, what changed by name, the verdict."""
-    title = f"{_side(report.reference)}, then {_side(report.current)}; answers of {report.model}"
-    console.show_table(_COLUMNS, [_row(finding) for finding in report.findings], numbers=_NUMBERS, title=title)
+    """Print what was compared, the table of figures, what changed by name, the verdict."""
+    console.show_line(f"{_side(report.reference)} and {_side(report.current)}, answers of {report.model}")
+    console.show_table(_COLUMNS, [_row(finding) for finding in report.findings], numbers=_NUMBERS)
     for what, names in _changes(report):
-        console.show_line(f"{what}: {names}")
+        if names:
+            console.show_line(f"{what}: {names}")
     for what, why in report.not_available.items():
         console.show_line(f"no {what}: {why}")
     reasons = ", ".join(f"{f.figure} ({_shift(f)})" for f in report.crossed)
@@ -76,19 +77,15 @@ def _changes(report: Drift) -> Iterable[tuple[str, str]]:
 
 def _labels(shift: LabelShift, names: tuple[str, ...]) -> str:
     rows = {row.label: row for row in shift.rows}
-    some = [rows[name] for name in names[:_NAMED]]
-    return _listed([f"{r.label} {_percent(r.reference_share)}→{_percent(r.current_share)}" for r in some], len(names))
+    return _listed([(name, rows[name].reference_share, rows[name].current_share) for name in names])
 
 
 def _words(rows: tuple[WordRow, ...]) -> str:
-    some = [f"{r.words} {_percent(r.reference_share)}→{_percent(r.current_share)}" for r in rows[:_NAMED]]
-    return _listed(some, len(rows))
+    return _listed([(row.words, row.reference_share, row.current_share) for row in rows])
 
 
-def _listed(shown: list[str], of: int) -> str:
-    more = f", and {of - len(shown)} more" if of > len(shown) else ""
-    return ", ".join(shown) + more if shown else "none"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _listed(changes: list[tuple[str, float, float]]) -> str:
+    """`cs.RO 4.5→6.4 %`, and so on; how many more there are."""
+    shown = [f"{name} {100 * before:.1f}→{100 * after:.1f} %" for name, before, after in changes[:_NAMED]]
+    more = f", and {len(changes) - _NAMED} more" if len(changes) > _NAMED else ""
+    return ", ".join(shown) + more

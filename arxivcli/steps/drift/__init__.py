@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
 
 import orjson
@@ -17,8 +18,6 @@ from arxivcli.steps.drift.sides import Side, parted, source, two
 from arxivcli.steps.drift.verdict import Thresholds
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow as pa
 
     from arxivcli.models.shelf import Model
@@ -64,6 +63,8 @@ def drift(question: Question, model: Model, chosen: bool, thresholds: Thresholds
     """
     if (question.current is None) == (question.before is None):
         raise UsageError("there must be two sides", "name a second place, or a month with --before, and not both")
+    if question.reference is question.current and not isinstance(question.reference, Path):
+        raise UsageError("standard input is one side", "name a file for the other")
     places = [question.reference, *([question.current] if question.current is not None else [])]
     month = _month(question.before) if question.before is not None else None
     found = [source(place, question.split, model.card, progress.note) for place in places]
@@ -134,9 +135,9 @@ def compare(
     mix = labels.shift(first.labels, second.labels) if first.labels and second.labels else None
     words = texts.shift(read, later, seed, None if is_log else _words(model), progress)
     seen = vectors.shift(model, read, later, seed, progress)
-    predicted, right = answers.shift(said, says), answers.accuracy(said, says)
-    estimate = answers.estimate(said, says)
-    findings = verdict.judged(thresholds, mix, words, seen, predicted, right, estimate)
+    predicted, reach = answers.shift(said, says), answers.reach(said, says)
+    right, estimate = answers.accuracy(said, says), answers.estimate(said, says)
+    findings = verdict.judged(thresholds, mix, words, seen, predicted, reach, right, estimate)
     return Drift(
         reference=_reported(first),
         current=_reported(second),
@@ -147,6 +148,7 @@ def compare(
         text=words,
         vectors=seen,
         predictions=predicted,
+        reach=reach,
         accuracy=right,
         estimate=estimate,
         findings=findings,

@@ -14,7 +14,7 @@ from arxivcli import calibration
 from arxivcli.metrics import NOT_LISTED, label_indices
 from arxivcli.statistics import samples, shares
 from arxivcli.steps.drift import labels, numbers
-from arxivcli.steps.drift.report import Accuracy, Estimate, PredictionShift, SameMix, Top1
+from arxivcli.steps.drift.report import Accuracy, Estimate, PredictionShift, Reach, SameMix, Top1
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,12 +36,14 @@ class Answers:
         best: (n,) index of the answer, NOT_LISTED where there is none.
         confidences: (n,) its calibrated probability, 0 where there is none.
         truth: (n,) index of the true label, NOT_LISTED where nobody knows it or it is none that can be answered.
+        labelled: how many of the papers have a label that somebody knows.
     """
 
     names: tuple[str, ...]
     best: NDArray[np.int64]
     confidences: Floats
     truth: NDArray[np.int64]
+    labelled: int
 
     @property
     def given(self) -> NDArray[np.bool_]:
@@ -66,7 +68,7 @@ def logged(sample: pa.Table, names: tuple[str, ...]) -> Answers:
     """The answers that a log tells, all of them among `names`."""
     found = pc.index_in(sample["answer"], value_set=pa.array(names, pa.string())).fill_null(NOT_LISTED)
     confidences = pc.fill_null(sample["confidence"], 0).to_numpy().astype(np.float64)
-    return Answers(names, found.to_numpy().astype(np.int64), confidences, _truth(sample, names))
+    return _with_truth(sample, names, found.to_numpy().astype(np.int64), confidences)
 
 
 def scored(model: Model, sample: pa.Table, texts: Sequence[pa.StringArray], progress: Progress) -> Answers:
@@ -76,17 +78,20 @@ def scored(model: Model, sample: pa.Table, texts: Sequence[pa.StringArray], prog
         for start in range(0, len(batch), model.most_at_once):
             some = batch.slice(start, model.most_at_once)
             logits = model.classifier.scores(some)
-            fine: NDArray[np.bool_] = np.isfinite(logits).all(axis=1, keepdims=True)
-            probs = calibration.calibrated(np.where(fine, logits, np.float32(0)), model.card.calibration)
-            best.append(np.where(fine[:, 0], probs.argmax(axis=1), NOT_LISTED))
-            confidences.append(np.where(fine[:, 0], probs.max(axis=1), 0).astype(np.float64))
+            fine = np.isfinite(np.abs(logits).max(axis=1))
+            logits[~fine] = 0
+            probs = calibration.calibrated(logits, model.card.calibration)
+            best.append(np.where(fine, probs.argmax(axis=1), NOT_LISTED))
+            confidences.append(np.where(fine, probs.max(axis=1), 0).astype(np.float64))
             progress.advance(len(some))
-    names = model.card.labels
-    return Answers(names, np.concatenate(best), np.concatenate(confidences), _truth(sample, names))
+    return _with_truth(sample, model.card.labels, np.concatenate(best), np.concatenate(confidences))
 
 
-def _truth(sample: pa.Table, names: tuple[str, ...]) -> NDArray[np.int64]:
-    return label_indices(sample["categories"].combine_chunks(), names, most=1)[0]
+def _with_truth(sample: pa.Table, names: tuple[str, ...], best: NDArray[np.int64], confidences: Floats) -> Answers:
+    categories = sample["categories"].combine_chunks()
+    truth, _ = label_indices(categories, names, most=1)
+    labelled = pc.greater(pc.list_value_length(categories), 0)
+    return Answers(names, best, confidences, truth, int(pc.sum(labelled).as_py()))
 
 
 def shift(reference: Answers, current: Answers) -> PredictionShift | None:
@@ -99,6 +104,15 @@ def shift(reference: Answers, current: Answers) -> PredictionShift | None:
         confidence=numbers.distributions(confidence, later, most=1.0),
         unanswered=(int((~reference.given).sum()), int((~current.given).sum())),
     )
+
+
+def reach(reference: Answers, current: Answers) -> Reach | None:
+    """The change of the share of labels that can be answered; None where a side has no labels."""
+    if not reference.labelled or not current.labelled:
+        return None
+    hits, later_hits = (np.array([(side.truth != NOT_LISTED).sum()]) for side in (reference, current))
+    p = shares.two_proportions(hits, reference.labelled, later_hits, current.labelled)
+    return Reach(float(hits[0] / reference.labelled), float(later_hits[0] / current.labelled), float(p[0]))
 
 
 def accuracy(reference: Answers, current: Answers) -> Accuracy | None:

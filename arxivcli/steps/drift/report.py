@@ -221,6 +221,15 @@ class SameMix:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """The share of papers with a known label whose label can be answered at all, and the p-value of its change."""
+
+    reference: float
+    current: float
+    p: float
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """How often the best answer is right.
 
@@ -302,7 +311,8 @@ class Drift:
         text: words and lengths.
         vectors: the texts as a model sees them.
         predictions: the answers.
-        accuracy: how often they are right.
+        reach: how often they can be right, whatever the paper says.
+        accuracy: how often they are right, of those.
         estimate: how often they probably are.
         findings: each figure against its thresholds.
         significance: p-values above it are chance.
@@ -319,6 +329,7 @@ class Drift:
     text: TextShift
     vectors: VectorShift | None
     predictions: PredictionShift | None
+    reach: Reach | None
     accuracy: Accuracy | None
     estimate: Estimate | None
     findings: tuple[Finding, ...]
@@ -334,4 +345,4 @@ class Drift:
     def crossed(self) -> tuple[Finding, ...]:
         """The findings that make the verdict what it is, the worst first."""
         found = [finding for finding in self.findings if finding.level != "none"]
-        return tuple(sorted(found, key=lambda finding: (finding.level != "drift", -finding.effect / finding.drift)))
+        return tuple(sorted(found, key=lambda one: (one.level != "drift", -one.effect / max(one.drift, 1e-9))))

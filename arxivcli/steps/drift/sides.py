@@ -17,6 +17,7 @@ from arxivcli.papers import PAPERS
 from arxivcli.shards import MANIFEST, Shards
 from arxivcli.sources import folders, prediction_log
 from arxivcli.sources.readings import EMPTY_LINE
+from arxivcli.sources.streams import name_of
 from arxivcli.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def source(place: Path | BinaryIO, split: str | None, card: Card | None, note: C
         UsageError: there is no such split.
     """
     if not isinstance(place, Path):
-        return Source("standard input", None, (), (place,))
+        return Source(name_of(place), None, (), (place,))
     if not (place / MANIFEST).is_file():
         return Source(str(place), None, (), tuple(folders.spread([place])))
     shards = Shards.open(place)

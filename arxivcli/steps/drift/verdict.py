@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Level,
         NumberShift,
         PredictionShift,
+        Reach,
         TextShift,
         VectorShift,
         Verdict,
@@ -104,6 +105,7 @@ def judged(
     text: TextShift,
     vectors: VectorShift | None,
     predictions: PredictionShift | None,
+    reach: Reach | None,
     accuracy: Accuracy | None,
     estimate: Estimate | None,
 ) -> tuple[Finding, ...]:
@@ -114,6 +116,7 @@ def judged(
         *_vectors(vectors),
         *_mix("answers", predictions.labels if predictions else None),
         *_number("confidence", "ks", predictions.confidence if predictions else None),
+        *_reach(reach),
         *_right(accuracy, estimate),
     ]
     adjusted = holm(np.array([figure.p for figure in figures]))
@@ -151,6 +154,17 @@ def _vectors(vectors: VectorShift | None) -> list[_Figure]:
     return [
         _Figure("telling apart", "auc", vectors.area, vectors.area_p),
         _Figure("distance", "mmd", vectors.discrepancy, vectors.discrepancy_p),
+    ]
+
+
+def _reach(reach: Reach | None) -> list[_Figure]:
+    """Papers whose label cannot be answered are answers lost."""
+    if reach is None:
+        return []
+    return [
+        _Figure(
+            "labels it can answer", "accuracy", reach.reference - reach.current, reach.p, reach.reference, reach.current
+        )
     ]
 
 
