@@ -44,14 +44,19 @@ def _row(finding: Finding) -> tuple[str, ...]:
         for value in (finding.reference, finding.current)
     ]
     p = f"<{_SMALL}" if finding.p < _SMALL else f"{finding.p:.3f}"
-    level = {"none": "", "some": "some drift", "drift": "drift"}[finding.level]
-    return finding.figure, *sides, _shift(finding), _limits(finding), p, level
+    return finding.figure, *sides, _shift(finding), _limits(finding), p, _verdict(finding)
+
+
+def _verdict(finding: Finding) -> str:
+    if finding.level == "none":
+        return "not significant" if finding.effect > finding.some else ""
+    return "some drift" if finding.level == "some" else "drift"
 
 
 def _shift(finding: Finding) -> str:
     if finding.measure in _POINTS:
-        points = 100 * (finding.effect if finding.measure == "oov" else -finding.effect)
-        return f"{points:+.1f} points"
+        points = round(100 * (finding.effect if finding.measure == "oov" else -finding.effect), 1)
+        return f"{points + 0.0:+.1f} points"  # never -0.0
     return f"{finding.measure} {finding.effect:.2f}"
 
 

@@ -18,7 +18,10 @@ SMOOTHING = 0.5
 """What is added to each count before a logarithm is taken, as for a prior of Jeffreys: no share is zero."""
 
 LEAST_EXPECTED = 5.0
-"""Papers a label must be expected to have on either side; rarer ones count together (Cochran 1954)."""
+"""Papers a label must be expected to have on either side for the limits of large numbers to hold (Cochran 1954)."""
+
+DEALT = 4_999
+"""How often papers are dealt to the sides anew where they do not hold."""
 
 LEVEL = 0.95
 """Confidence level of every interval."""
@@ -34,21 +37,6 @@ class ChiSquare:
     effect: float
 
 
-def pooled(before: Counts, after: Counts) -> tuple[Counts, Counts]:
-    """The counts of labels that are frequent enough for tests, then those of all others together where there are any.
-
-    Args:
-        before: (L,) papers of each label on one side.
-        after: (L,) on the other side.
-    """
-    both = before + after
-    smaller = min(before.sum(), after.sum()) / max(both.sum(), 1)
-    often = both * smaller >= LEAST_EXPECTED
-    if often.all() or not both[~often].any():
-        return before[often], after[often]
-    return np.append(before[often], before[~often].sum()), np.append(after[often], after[~often].sum())
-
-
 def stability_index(before: Counts, after: Counts) -> float:
     """Population stability index of two sides' counts (L,): sum of (a - b) ln(a / b) over the shares, in nats.
 
@@ -61,15 +49,43 @@ def stability_index(before: Counts, after: Counts) -> float:
     return float(((second - first) * np.log(second / first)).sum())
 
 
-def stability_by_chance(labels: int, before: int, after: int) -> float:
-    """The index two samples of one population have on average: (L - 1) (1/n + 1/m) (Yurdakul and Naranjo 2020)."""
-    return (labels - 1) * (1 / before + 1 / after) if labels and before and after else 0.0
+def stability_by_chance(before: Counts, after: Counts, seed: int = 0) -> float:
+    """The index that two samples of one population have on average, of these sizes and with these labels.
+
+    With many papers of each label (L - 1) (1/n + 1/m) (Yurdakul and Naranjo 2020), else the mean of many dealings.
+    """
+    before, after = _seen(before, after)
+    if before.sum() == 0 or after.sum() == 0 or len(before) == 1:
+        return 0.0
+    if _are_many(before, after):
+        return float((len(before) - 1) * (1 / before.sum() + 1 / after.sum()))
+    first, second = (_smoothed(side) for side in _dealt(before, after, seed))
+    return float(((second - first) * np.log(second / first)).sum(axis=1).mean())
 
 
 def _smoothed(counts: Counts) -> Floats:
     padded = counts + SMOOTHING
-    shares: Floats = padded / padded.sum()
+    shares: Floats = padded / padded.sum(axis=-1, keepdims=True)
     return shares
+
+
+def _seen(before: Counts, after: Counts) -> tuple[Counts, Counts]:
+    """The counts of the labels that either side has."""
+    seen = before + after > 0
+    return before[seen], after[seen]
+
+
+def _are_many(before: Counts, after: Counts) -> bool:
+    smaller = min(before.sum(), after.sum()) / (before.sum() + after.sum())
+    return bool(((before + after) * smaller >= LEAST_EXPECTED).all())
+
+
+def _dealt(before: Counts, after: Counts, seed: int) -> tuple[Counts, Counts]:
+    """Counts of both sides, (DEALT, L) each, when it is chance on which of them a paper is."""
+    both = before + after
+    chance = np.random.default_rng(seed)
+    first = chance.multivariate_hypergeometric(both, int(before.sum()), DEALT, method="marginals")
+    return first, both - first
 
 
 def jensen_shannon(before: Counts, after: Counts) -> Floats:
@@ -92,14 +108,29 @@ def _relative(shares: Floats, middle: Floats) -> Floats:
     return product
 
 
-def chi_square(before: Counts, after: Counts) -> ChiSquare:
-    """The test on `pooled` counts; with fewer than two labels left there is nothing to tell apart."""
-    table = np.stack(pooled(before, after))
-    if table.shape[1] < 2 or (table.sum(axis=1) == 0).any():  # noqa: PLR2004
+def chi_square(before: Counts, after: Counts, seed: int = 0) -> ChiSquare:
+    """The test; where a label is rare its p-value is by dealing the papers anew, at least 1 / (1 + DEALT).
+
+    With fewer than two labels, or no papers on a side, there is nothing to tell apart.
+    """
+    before, after = _seen(before, after)
+    if len(before) < 2 or before.sum() == 0 or after.sum() == 0:  # noqa: PLR2004
         return ChiSquare(0.0, 0, 1.0, 0.0)
-    found = stats.chi2_contingency(table, correction=False)
-    effect = np.sqrt(found.statistic / table.sum())
-    return ChiSquare(float(found.statistic), int(found.dof), float(found.pvalue), float(effect))
+    statistic, freedom = float(_pearson(before, before, after)), len(before) - 1
+    if _are_many(before, after):
+        p = float(stats.chi2.sf(statistic, freedom))
+    else:
+        as_large = _pearson(_dealt(before, after, seed)[0], before, after) >= statistic * (1 - 1e-12)
+        p = float((1 + as_large.sum()) / (1 + DEALT))
+    return ChiSquare(statistic, freedom, p, min(1.0, float(np.sqrt(statistic / (before.sum() + after.sum())))))
+
+
+def _pearson(first: Counts, before: Counts, after: Counts) -> Floats:
+    """The statistic of `first` (..., L) and what is left, with the margins of `before` and `after`: (...)."""
+    both, n, m = before + after, before.sum(), after.sum()
+    expected = both * (n / (n + m))
+    statistic: Floats = (np.square(first - expected) * (1 / expected + 1 / (both - expected))).sum(axis=-1)
+    return statistic
 
 
 def wilson(hits: Counts, papers: int | Counts) -> tuple[Floats, Floats]:

@@ -22,7 +22,6 @@ def shift(reference: Mapping[str, int], current: Mapping[str, int]) -> LabelShif
     before, after = (np.array([side.get(name, 0) for name in names], np.int64) for side in (reference, current))
     n, m = int(before.sum()), int(after.sum())
     chi = shares.chi_square(before, after)
-    often = shares.pooled(before, after)
     added = shares.jensen_shannon(before, after)
     p = significance.benjamini_hochberg(shares.two_proportions(before, n, after, m))
     order = np.argsort(-added, kind="stable")
@@ -48,8 +47,8 @@ def shift(reference: Mapping[str, int], current: Mapping[str, int]) -> LabelShif
     return LabelShift(
         reference=n,
         current=m,
-        psi=shares.stability_index(*often),
-        psi_by_chance=shares.stability_by_chance(len(often[0]), n, m),
+        psi=shares.stability_index(before, after),
+        psi_by_chance=shares.stability_by_chance(before, after),
         distance=float(np.sqrt(added.sum())),
         chi_square=chi.statistic,
         freedom=chi.freedom,

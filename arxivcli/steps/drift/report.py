@@ -63,8 +63,8 @@ class LabelShift:
     Attributes:
         reference: papers with a label.
         current: likewise.
-        psi: population stability index, rare labels counted together.
-        psi_by_chance: what it is on average between two samples of one population of these sizes.
+        psi: population stability index.
+        psi_by_chance: what it is on average between two samples of one population.
         distance: Jensen-Shannon distance, base 2, between 0 and 1.
         chi_square: Pearson's statistic.
         freedom: its degrees of freedom.

@@ -187,4 +187,5 @@ def _judged(figure: _Figure, p: float, thresholds: Thresholds) -> Finding:
     level: Level = "none"
     if p <= thresholds.significance:
         level = "drift" if figure.effect > drift else "some" if figure.effect > some else "none"
-    return Finding(figure.name, figure.measure, figure.reference, figure.current, figure.effect, p, some, drift, level)
+    effect = figure.effect + 0.0  # never -0.0
+    return Finding(figure.name, figure.measure, figure.reference, figure.current, effect, p, some, drift, level)
