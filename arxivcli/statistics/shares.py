@@ -20,8 +20,11 @@ SMOOTHING = 0.5
 LEAST_EXPECTED = 5.0
 """Papers a label must be expected to have on either side for the limits of large numbers to hold (Cochran 1954)."""
 
+RARE = 0.05
+"""Labels too rare for that count together when they are at most so large a share of both sides."""
+
 DEALT = 4_999
-"""How often papers are dealt to the sides anew where they do not hold."""
+"""How often papers are dealt to the sides anew when they are more than that."""
 
 LEVEL = 0.95
 """Confidence level of every interval."""
@@ -57,7 +60,7 @@ def stability_by_chance(before: Counts, after: Counts, seed: int = 0) -> float:
     before, after = _seen(before, after)
     if before.sum() == 0 or after.sum() == 0 or len(before) == 1:
         return 0.0
-    if _are_many(before, after):
+    if _many(before, after).all():
         return float((len(before) - 1) * (1 / before.sum() + 1 / after.sum()))
     first, second = (_smoothed(side) for side in _dealt(before, after, seed))
     return float(((second - first) * np.log(second / first)).sum(axis=1).mean())
@@ -75,9 +78,28 @@ def _seen(before: Counts, after: Counts) -> tuple[Counts, Counts]:
     return before[seen], after[seen]
 
 
-def _are_many(before: Counts, after: Counts) -> bool:
-    smaller = min(before.sum(), after.sum()) / (before.sum() + after.sum())
-    return bool(((before + after) * smaller >= LEAST_EXPECTED).all())
+def _rare_together(before: Counts, after: Counts) -> tuple[Counts, Counts]:
+    """The counts; rare labels, with the next ones until together they are not rare, as one where that loses little."""
+    if _many(before, after).all():
+        return before, after
+    order = np.argsort(before + after, kind="stable")
+    least = LEAST_EXPECTED / _smaller_share(before, after)
+    rare = order[: max((before + after < least).sum(), ((before + after)[order].cumsum() < least).sum() + 1)]
+    if any(side[rare].sum() > RARE * side.sum() for side in (before, after)):
+        return before, after
+    first, second = (np.append(np.delete(side, rare), side[rare].sum()) for side in (before, after))
+    return first, second
+
+
+def _many(before: Counts, after: Counts) -> NDArray[np.bool_]:
+    """Of which labels enough papers are expected on both sides."""
+    many: NDArray[np.bool_] = (before + after) * _smaller_share(before, after) >= LEAST_EXPECTED
+    return many
+
+
+def _smaller_share(before: Counts, after: Counts) -> float:
+    """The share of all papers that are on the smaller side."""
+    return float(min(before.sum(), after.sum()) / (before.sum() + after.sum()))
 
 
 def _dealt(before: Counts, after: Counts, seed: int) -> tuple[Counts, Counts]:
@@ -109,15 +131,18 @@ def _relative(shares: Floats, middle: Floats) -> Floats:
 
 
 def chi_square(before: Counts, after: Counts, seed: int = 0) -> ChiSquare:
-    """The test; where a label is rare its p-value is by dealing the papers anew, at least 1 / (1 + DEALT).
+    """The test, rare labels taken together; where much is rare, by dealing papers anew: p is at least 1 / (1 + DEALT).
 
     With fewer than two labels, or no papers on a side, there is nothing to tell apart.
     """
     before, after = _seen(before, after)
-    if len(before) < 2 or before.sum() == 0 or after.sum() == 0:  # noqa: PLR2004
+    if before.sum() == 0 or after.sum() == 0:
+        return ChiSquare(0.0, 0, 1.0, 0.0)
+    before, after = _rare_together(before, after)
+    if len(before) < 2:  # noqa: PLR2004
         return ChiSquare(0.0, 0, 1.0, 0.0)
     statistic, freedom = float(_pearson(before, before, after)), len(before) - 1
-    if _are_many(before, after):
+    if _many(before, after).all():
         p = float(stats.chi2.sf(statistic, freedom))
     else:
         as_large = _pearson(_dealt(before, after, seed)[0], before, after) >= statistic * (1 - 1e-12)
