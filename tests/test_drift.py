@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import random
 import subprocess
 import sys
@@ -189,6 +190,28 @@ def test_without_labels_accuracy_is_estimated(model: Model, tmp_path: Path) -> N
     assert levels(vague)["top-1, estimated"] == "drift"
 
 
+class LogitsAlone:
+    """The same answers without vectors, as a fine-tuned model gives them."""
+
+    def __init__(self, model: Model) -> None:
+        self.labels = model.card.labels
+        self.scores = model.classifier.scores
+
+
+def test_a_model_without_vectors_is_compared_by_its_logits(model: Model, tmp_path: Path) -> None:
+    plain = shelf.Model(model.card, LogitsAlone(model))  # type: ignore[arg-type]
+    same = compared(plain, tmp_path, records(300, 1), records(300, 2))
+    other = compared(plain, tmp_path, records(300, 1), fewer_topics(records(600, 2)))
+    for report in (same, other):
+        assert report.vectors is not None
+        assert report.vectors.of == "centred logits of handmade"
+        assert report.text.unknown_to_model is None
+    assert (levels(same)["telling apart"], levels(other)["telling apart"]) == ("none", "drift")
+    with_vectors = compared(model, tmp_path, records(300, 1), records(300, 2)).vectors
+    assert with_vectors is not None
+    assert with_vectors.of == "document vectors of handmade"
+
+
 # -- degenerate sides -------------------------------------------------------------------------------------------------
 
 ONE = records(1)
@@ -247,6 +270,13 @@ def test_an_empty_side_is_said_in_one_line(model: Model, tmp_path: Path, content
     with pytest.raises(InputError) as error:
         step.drift(Question(full, tmp_path / "empty.jsonl"), model, True, Thresholds(), Silent())
     assert str(error.value).endswith(says)
+
+
+def test_a_name_that_is_not_utf_8_is_no_bug(model: Model, tmp_path: Path) -> None:
+    path = written(tmp_path / os.fsdecode(b"caf\xe9.jsonl"), records(3))
+    report = step.drift(Question(path, path), model, True, Thresholds(), Silent())
+    saved = step.save(report, tmp_path / "report")
+    assert json.loads(saved.read_bytes())["current"]["name"].endswith("caf\ufffd.jsonl")
 
 
 def test_bad_records_are_counted_and_left_out(model: Model, tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def source(place: Path | BinaryIO, split: str | None, card: Card | None, note: C
     if not isinstance(place, Path):
         return Source(name_of(place), None, (), (place,))
     if not (place / MANIFEST).is_file():
-        return Source(str(place), None, (), tuple(folders.spread([place])))
+        return Source(name_of(place), None, (), tuple(folders.spread([place])))
     shards = Shards.open(place)
     if split is not None and split not in shards.splits:
         raise unknown("split", split, shards.splits)
@@ -216,7 +216,7 @@ def source(place: Path | BinaryIO, split: str | None, card: Card | None, note: C
     if split is None and card is not None and card.corpus.get("manifest_sha256") == shards.manifest_sha256:
         wanted = tuple(name for name in wanted if name != SPLITS[0])
         note(f"{card.name} learned from the train split of {place}: it is left out (--split chooses)")
-    return Source(str(place), shards, wanted, ())
+    return Source(name_of(place), shards, wanted, ())
 
 
 def two(reference: Source, current: Source, size: int, seed: int, progress: Progress) -> tuple[Side, Side]:
