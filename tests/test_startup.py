@@ -39,7 +39,9 @@ def imported(*arguments: str) -> set[str]:
     return set(done.stderr.split())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["models", "--help"], ["models", "labels", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["drift", "--help"], ["models", "--help"], ["models", "labels", "--help"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert not imported(*arguments) & HEAVY
 
