@@ -13,7 +13,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arxivcli import taxonomy
+from arxivcli import metrics, taxonomy
+from arxivcli.papers import PREDICTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,6 +36,55 @@ _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _PICTURES: Final = 0x2400
 _DELETE: Final = 0x7F
+
+
+def predictions(
+    ids: pa.StringArray,
+    labels: tuple[str, ...],
+    probs: NDArray[np.float32],
+    count: int,
+    inside: NDArray[np.bool_] | None = None,
+    errors: pa.StringArray | None = None,
+) -> pa.RecordBatch:
+    """PREDICTIONS of n papers.
+
+    Args:
+        ids: of the n papers.
+        labels: the L labels.
+        probs: (m, L) calibrated probabilities of the m papers that have no error, in order.
+        count: how many labels an answer names.
+        inside: (m, L) which labels are in the conformal sets; None when nobody asked for sets.
+        errors: why a paper has no answer, null for m of them; None when all have one.
+    """
+    errors = pa.nulls(len(ids), pa.string()) if errors is None else errors
+    fine = pc.is_null(errors).to_numpy(zero_copy_only=False)
+    names = pa.array(labels, pa.string())
+    order = metrics.top(probs, count)
+    sizes = np.where(fine, order.shape[1], 0)
+    columns = [
+        ids,
+        _parted(sizes, names.take(pa.array(order.ravel()))),
+        _parted(sizes, pa.array(np.take_along_axis(probs, order, axis=1).ravel(), pa.float32())),
+        pa.nulls(len(ids), PREDICTIONS.field("set").type) if inside is None else _sets(names, probs, inside, fine),
+        errors,
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=PREDICTIONS)
+
+
+def _sets(
+    names: pa.StringArray, probs: NDArray[np.float32], inside: NDArray[np.bool_], fine: NDArray[np.bool_]
+) -> pa.ListArray:
+    """The conformal set of each row, best label first; null where there is no answer."""
+    rows, columns = np.nonzero(inside)
+    order = np.lexsort((columns, -probs[rows, columns], rows))
+    sizes = np.zeros(len(fine), np.int64)
+    sizes[fine] = inside.sum(axis=1)
+    return _parted(sizes, names.take(pa.array(columns[order])), ~fine)
+
+
+def _parted(sizes: NDArray[np.int64], flat: pa.Array, mask: NDArray[np.bool_] | None = None) -> pa.ListArray:
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=None if mask is None else pa.array(mask))
 
 
 def json_lines(predictions: pa.RecordBatch) -> bytes:

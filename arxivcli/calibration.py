@@ -189,20 +189,28 @@ def fit_temperature(
     return float(np.exp((low + high) / 2))
 
 
-def conformal_sets(probs: NDArray[np.float32], calibration: Calibration, coverage: float) -> NDArray[np.bool_]:
-    """Which labels are in each paper's set: bool (n, L); the best label always is.
+def threshold(calibration: Calibration, coverage: float) -> float:
+    """The least probability that a conformal set of that coverage lets in.
 
-    Over many papers like those of the calibration split, the sets hold the true label with at least `coverage`.
     Raises UsageError when the coverage is not between 0.50 and 0.99 or the model has no quantiles.
     """
     if not calibration.quantiles:
         raise UsageError("this model has no conformal quantiles", "train it with a calibration split to use --coverage")
     known = sorted(calibration.quantiles.items(), key=lambda pair: float(pair[0]))
     fitting = [quantile for name, quantile in known if float(name) >= coverage - 1e-9]
-    if not fitting or coverage < float(known[0][0]):
+    if not fitting or not coverage >= float(known[0][0]):
         raise UsageError(
             f"--coverage {coverage:g} is not to be had", f"choose between {known[0][0]} and {known[-1][0]}"
         )
-    inside = probs >= np.float32(1 - fitting[0])
+    return 1 - fitting[0]
+
+
+def conformal_sets(probs: NDArray[np.float32], calibration: Calibration, coverage: float) -> NDArray[np.bool_]:
+    """Which labels are in each paper's set: bool (n, L); the best label always is.
+
+    Over many papers like those of the calibration split, the sets hold the true label with at least `coverage`.
+    Raises UsageError as `threshold` does.
+    """
+    inside = probs >= np.float32(threshold(calibration, coverage))
     inside[np.arange(len(probs)), probs.argmax(axis=1)] = True
     return inside

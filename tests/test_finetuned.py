@@ -44,8 +44,8 @@ def models(corpus: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_from_training_to_answers(corpus: Path, models: dict[str, Path], preset: str) -> None:
     model = shelf.load(str(models[preset]))
-    found = evaluation.evaluate(model, corpus, "test", "corpus", Silent())
-    assert found.whole.top1 > 0.6
+    report = evaluation.evaluate({"mine": model}, corpus, evaluation.Question(), Silent())
+    assert report.models[0].whole.top1.value > 0.6
     papers = invented.batch(30, seed=5)
     answers = classification.answer(model, papers, classification.Question(top=2))
     right = [a[0] == t[0] for a, t in zip(answers["labels"].to_pylist(), papers["categories"].to_pylist(), strict=True)]

@@ -120,9 +120,9 @@ def texts_of(count: int, seed: int = 1) -> pa.StringArray:
 
 
 def test_it_learns_and_eval_tells(corpus: Path, model: Path) -> None:
-    found = evaluation.evaluate(shelf.load(str(model)), corpus, "test", "corpus", Silent())
-    assert found.whole.top1 > 0.8
-    assert found.title_only.top1 > 0.5
+    report = evaluation.evaluate({"mine": shelf.load(str(model))}, corpus, evaluation.Question(), Silent())
+    assert report.models[0].whole.top1.value > 0.8
+    assert report.models[0].title_only.top1.value > 0.5
 
 
 def test_a_paper_is_answered_alike_alone_and_in_any_company(model: Path) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from arxivcli import calibration, metrics, parallel, text
+from arxivcli import answers, calibration, parallel, text
 from arxivcli.errors import InputError
-from arxivcli.papers import PREDICTIONS, one_paper
+from arxivcli.papers import one_paper
 from arxivcli.sources import files
 from arxivcli.sources.blocks import Block, blocks
 from arxivcli.sources.readings import EMPTY_LINE
@@ -20,8 +20,6 @@ from arxivcli.sources.readings import EMPTY_LINE
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from arxivcli.models.shelf import Model
     from arxivcli.sources.streams import Stream
@@ -121,36 +119,9 @@ def answer(
     errors = pc.if_else(pc.and_(pc.is_null(errors), pa.array(~np.isfinite(logits).all(axis=1))), "no score", errors)
     fine = pc.is_null(errors).to_numpy(zero_copy_only=False)
     probs = calibration.calibrated(logits[fine], model.card.calibration)
-    labels = pa.array(model.card.labels, pa.string())
-    order = metrics.top(probs, question.top)
-    sizes = np.where(fine, order.shape[1], 0)
-    columns = [
-        papers["id"],
-        _lists(sizes, labels.take(pa.array(order.ravel()))),
-        _lists(sizes, pa.array(np.take_along_axis(probs, order, axis=1).ravel(), pa.float32())),
-        _sets(model, probs, question.coverage, fine, labels),
-        errors,
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=PREDICTIONS)
-
-
-def _lists(sizes: NDArray[np.int64], flat: pa.Array, mask: NDArray[np.bool_] | None = None) -> pa.ListArray:
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=None if mask is None else pa.array(mask))
-
-
-def _sets(
-    model: Model, probs: NDArray[np.float32], coverage: float | None, fine: NDArray[np.bool_], labels: pa.StringArray
-) -> pa.ListArray:
-    """The conformal set of each row, best label first; null where there is no answer or no question."""
-    if coverage is None:
-        return pa.nulls(len(fine), PREDICTIONS.field("set").type)
-    inside = calibration.conformal_sets(probs, model.card.calibration, coverage)
-    rows, columns = np.nonzero(inside)
-    order = np.lexsort((columns, -probs[rows, columns], rows))
-    sizes = np.zeros(len(fine), np.int64)
-    sizes[fine] = inside.sum(axis=1)
-    return _lists(sizes, labels.take(pa.array(columns[order])), ~fine)
+    coverage = question.coverage
+    inside = None if coverage is None else calibration.conformal_sets(probs, model.card.calibration, coverage)
+    return answers.predictions(papers["id"], model.card.labels, probs, question.top, inside, errors)
 
 
 def check(model: Model, question: Question) -> None:

@@ -52,7 +52,7 @@ def main() -> None:
     arxivcli("preprocess", *args.papers, "--output", str(corpus), "--shares", SHARES)
     arxivcli("train", "--model", "fast", "--data", str(corpus), "--output", str(model), "--set", "prior=arxiv")
     found = {
-        mix: json.loads(arxivcli("eval", str(model), "--data", str(corpus), "--weights", mix, "--json"))
+        mix: json.loads(arxivcli("eval", str(model), "--data", str(corpus), "--weights", mix, "--json"))["models"][0]
         for mix in ("arxiv", "corpus")
     }
     publish(model, found)
@@ -63,7 +63,7 @@ def publish(model: Path, found: dict[str, dict]) -> None:
     shutil.rmtree(BUILTIN, ignore_errors=True)
     shutil.copytree(model, BUILTIN, ignore=shutil.ignore_patterns(".*"))
     card = cards.read(BUILTIN)
-    measured = {mix: {part: result[part] for part in ("whole", "title_only")} for mix, result in found.items()}
+    measured = {mix: {part: values(result[part]) for part in ("whole", "title_only")} for mix, result in found.items()}
     card = dataclasses.replace(card, metrics=card.metrics | {"test": measured})
     storage.write_whole(BUILTIN / "README.md", readme(card, found).encode())
     cards.write(BUILTIN, card)
@@ -71,20 +71,25 @@ def publish(model: Path, found: dict[str, dict]) -> None:
     print(f"{BUILTIN.name}: {size / 1e6:.1f} MB\n{readme(card, found)}")
 
 
+def values(quality: dict) -> dict[str, float]:
+    """The figures of a report without their intervals, and how many papers they are of."""
+    return {"papers": quality["papers"], **{name: quality[name]["value"] for name in FIGURES}}
+
+
 def readme(card: cards.Card, found: dict[str, dict]) -> str:
     """The model card for people."""
     arxiv = found["arxiv"]
     papers = card.corpus["papers"]
     fitted = card.calibration
-    columns = [(mix, part) for mix in ("arxiv", "corpus") for part in ("whole", "title_only")]
+    columns = [values(found[mix][part]) for mix in ("arxiv", "corpus") for part in ("whole", "title_only")]
     rows = "\n".join(
-        f"| {name} | " + " | ".join(figure(name, found[mix][part][name]) for mix, part in columns) + " |"
-        for name in FIGURES
+        f"| {name} | " + " | ".join(figure(name, column[name]) for column in columns) + " |" for name in FIGURES
     )
-    labels = sorted(arxiv["per_label"].items(), key=lambda pair: pair[1]["f1"])
+    labels = sorted((row for row in arxiv["per_label"] if row["papers"]), key=lambda row: row["f1"]["value"])
     worst = "\n".join(
-        f"| {label} | {taxonomy.name(label)} | {q['precision']:.2f} | {q['recall']:.2f} | {q['f1']:.2f} |"
-        for label, q in labels[:15]
+        f"| {row['label']} | {taxonomy.name(row['label'])} | {row['precision']:.2f} | {row['recall']:.2f} "
+        f"| {row['f1']['value']:.2f} |"
+        for row in labels[:15]
     )
     return f"""# The built-in model
 
@@ -143,9 +148,9 @@ def figure(name: str, value: float) -> str:
     return f"{value:.3f}" if name in {"nll", "ece"} else f"{100 * value:.1f} %"
 
 
-def table(what: str, shares: dict[str, dict]) -> str:
+def table(what: str, slices: list[dict]) -> str:
     """Papers and top-1 of each slice."""
-    rows = [f"| {name} | {share['papers']:,} | {100 * share['top1']:.1f} % |" for name, share in shares.items()]
+    rows = [f"| {part['name']} | {part['papers']:,} | {100 * part['top1']['value']:.1f} % |" for part in slices]
     return "\n".join([f"| {what} | test papers | top1 |", "|---|---|---|", *rows])
 
 

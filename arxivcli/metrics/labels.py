@@ -1,4 +1,4 @@
-"""How good predictions are: vectorised, weighted, never NaN."""
+"""Labels as numbers, the largest of many scores, and how well each label is answered."""
 
 from __future__ import annotations
 
@@ -14,34 +14,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ECE_BINS = 15
 NOT_LISTED = -1
 """Index of a category that is none of the labels (padding, or a retired archive)."""
 
 MOST_LISTED = 13
 """The largest number of categories any paper on arXiv has."""
 
-
 _SOME = 50
 """Up to so many of the largest are found one after the other, which is several times as quick as sorting."""
-
-
-@dataclass(frozen=True)
-class Quality:
-    """Figures of one model on one set of papers; shares are between 0 and 1, `papers` counts, nll is in nats.
-
-    0/0 is 0: with no papers every figure is 0.
-    """
-
-    papers: int
-    top1: float
-    top3: float
-    top5: float
-    any_listed: float
-    archive: float
-    macro_f1: float
-    nll: float
-    ece: float
 
 
 @dataclass(frozen=True)
@@ -72,7 +52,7 @@ def label_indices(
     return listed[:, 0].copy(), listed
 
 
-def importance(truth: NDArray[np.int64], labels: tuple[str, ...], papers: Mapping[str, int]) -> NDArray[np.float64]:
+def importance(truth: NDArray[np.integer], labels: tuple[str, ...], papers: Mapping[str, int]) -> NDArray[np.float64]:
     """What each label's papers must count, (L,), so that papers with these true labels are in the mix of `papers`.
 
     Args:
@@ -84,47 +64,6 @@ def importance(truth: NDArray[np.int64], labels: tuple[str, ...], papers: Mappin
     here = np.maximum(np.bincount(truth, minlength=len(labels)), 1).astype(np.float64)
     ratio: NDArray[np.float64] = (wanted / wanted.sum()) / (here / here.sum())
     return ratio
-
-
-def quality(
-    probs: NDArray[np.float32],
-    truth: NDArray[np.int64],
-    listed: NDArray[np.int64],
-    archives: NDArray[np.int64],
-    weights: NDArray[np.float64],
-) -> Quality:
-    """The figures of `Quality`, each paper counting `weights`.
-
-    Args:
-        probs: (n, L) probabilities.
-        truth: (n,) index of the primary label.
-        listed: (n, most) indices of all listed labels, padded with NOT_LISTED.
-        archives: (L,) number of the archive of each label.
-        weights: (n,) importance of each paper; any scale.
-    """
-    if len(truth) == 0:
-        return Quality(0, *[0.0] * 8)
-    order = top(probs, min(5, probs.shape[1]))
-    best = order[:, 0]
-    hit = order == truth[:, None]
-
-    def mean(values: NDArray[np.bool_] | NDArray[np.float64]) -> float:
-        return float(values @ weights / weights.sum())
-
-    chosen = probs[np.arange(len(truth)), truth].astype(np.float64)
-    per_label = label_quality(best, truth, probs.shape[1], weights)
-    seen = per_label.support > 0
-    return Quality(
-        papers=len(truth),
-        top1=mean(hit[:, 0]),
-        top3=mean(hit[:, :3].any(axis=1)),
-        top5=mean(hit.any(axis=1)),
-        any_listed=mean((listed == best[:, None]).any(axis=1)),
-        archive=mean(archives[best] == archives[truth]),
-        macro_f1=float(per_label.f1[seen].mean()),
-        nll=mean(-np.log(np.maximum(chosen, np.finfo(np.float32).tiny))),
-        ece=calibration_error(probs, truth, weights),
-    )
 
 
 def top(probs: NDArray[np.float32], count: int) -> NDArray[np.int64]:
@@ -156,15 +95,3 @@ def _sums(index: NDArray[np.int64], weights: NDArray[np.float64], length: int) -
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
-
-
-def calibration_error(
-    probs: NDArray[np.float32], truth: NDArray[np.int64], weights: NDArray[np.float64], bins: int = ECE_BINS
-) -> float:
-    """Expected calibration error of the best answers, equal-width bins (Naeini et al. 2015; Guo et al. 2017)."""
-    if len(truth) == 0:
-        return 0.0
-    confidence, right = probs.max(axis=1).astype(np.float64), probs.argmax(axis=1) == truth
-    bin_of = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(bin_of, weights * (confidence - right), bins)
-    return float(np.abs(gap).sum() / weights.sum())

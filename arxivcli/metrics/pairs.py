@@ -1,0 +1,64 @@
+"""Whether one model is better than another on the same papers, or only luckier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scipy.special import bdtr
+
+from arxivcli.metrics.bootstrap import Estimate, estimate
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from arxivcli.metrics.quality import Draws
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same papers.
+
+    Attributes:
+        first: name of the one that is compared with.
+        second: name of the other.
+        only_first: papers whose best answer is right with the first alone; counted, never weighted.
+        only_second: ... with the second alone.
+        mcnemar_exact: two-sided p-value of McNemar's exact test (1947): how often as large a difference in right
+            answers would come by luck if both were equally good.
+        mcnemar_midp: its mid-p variant, less cautious (Fagerland, Lydersen and Laake 2013).
+        differences: figure by figure the second's less the first's, with the interval of a paired bootstrap.
+    """
+
+    first: str
+    second: str
+    only_first: int
+    only_second: int
+    mcnemar_exact: float
+    mcnemar_midp: float
+    differences: dict[str, Estimate]
+
+
+def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
+    """Exact and mid-p two-sided p-values for so many discordant papers; 1 and 1 when there are none."""
+    discordant, fewer = only_first + only_second, min(only_first, only_second)
+    if discordant == 0:
+        return 1.0, 1.0
+    tail = float(bdtr(fewer, discordant, 0.5))
+    point = tail - (float(bdtr(fewer - 1, discordant, 0.5)) if fewer else 0.0)
+    return min(1.0, 2 * tail), min(1.0, 2 * tail - point)
+
+
+def compared(
+    names: tuple[str, str], right: tuple[NDArray[np.bool_], NDArray[np.bool_]], drawn: tuple[Draws, Draws]
+) -> Comparison:
+    """Two models whose figures were drawn from the same resamples."""
+    first, second = drawn
+    only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    differences = {
+        name: estimate(second.values[name] - value, second.resampled[name] - first.resampled[name])
+        for name, value in first.values.items()
+        if name in second.values
+    }
+    return Comparison(*names, only_first, only_second, *mcnemar(only_first, only_second), differences)

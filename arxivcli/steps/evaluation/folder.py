@@ -1,0 +1,112 @@
+"""The report's folder: metrics.json, predictions.parquet, label-errors.csv, and nothing of anybody else's touched."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from arxivcli import answers, storage
+from arxivcli.errors import UsageError
+from arxivcli.steps.evaluation.report import MADE_BY
+from arxivcli.steps.evaluation.scoring import WRITTEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from arxivcli.steps.evaluation.report import Evaluation
+
+METRICS, PREDICTIONS, ERRORS = "metrics.json", "predictions.parquet", "label-errors.csv"
+COLUMNS: Final = (
+    "model", "id", "title", "categories", "suggested", "confidence", "listed_confidence",
+)  # fmt: skip
+_MARK: Final = {"made_by": MADE_BY}
+_OTHERS: Final = {"model.json": "a model folder", "manifest.json": "a corpus folder"}
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The folder for this process alone; removed again when nothing came into it.
+
+    Raises:
+        UsageError: it is no folder, or holds files under our names that are not of a report.
+        StorageError: it cannot be written, or another process works in it.
+    """
+    _require_ours(folder)
+    new = not folder.exists()
+    try:
+        with storage.owned(folder):
+            yield
+    finally:
+        if new and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _require_ours(folder: Path) -> None:
+    hint = "choose another --output"
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file, not a folder", hint)
+    for name, what in _OTHERS.items():
+        if (folder / name).exists():
+            raise UsageError(f"{folder} is {what}", hint)
+    for name, ours in ((METRICS, _our_metrics), (PREDICTIONS, _our_predictions), (ERRORS, _our_errors)):
+        path = folder / name
+        if path.exists() and not ours(path):
+            raise UsageError(f"{path} was not written by {MADE_BY}", hint)
+
+
+def _our_metrics(path: Path) -> bool:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("made_by") == MADE_BY
+
+
+def _our_predictions(path: Path) -> bool:
+    try:
+        return (pq.read_schema(path).metadata or {}).get(b"made_by") == MADE_BY.encode()
+    except (OSError, pa.ArrowException):
+        return False
+
+
+def _our_errors(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.readline() == answers.table([COLUMNS])
+    except OSError:
+        return False
+
+
+@contextmanager
+def predictions(folder: Path) -> Iterator[Callable[[pa.RecordBatch], None]]:
+    """What takes predictions batch by batch; the file is there when all have come."""
+    with storage.whole_file(folder / PREDICTIONS) as file:
+        writer = pq.ParquetWriter(file, WRITTEN.with_metadata(_MARK), compression="zstd", compression_level=1)
+        with writer:
+            yield writer.write_batch
+
+
+def write(folder: Path, report: Evaluation) -> None:
+    """The review list, then metrics.json with the hashes of the other files, last."""
+    rows = [
+        (
+            model.name,
+            suspect.id,
+            suspect.title,
+            " ".join(suspect.categories),
+            suspect.suggested,
+            f"{suspect.confidence:.4f}",
+            f"{suspect.listed_confidence:.4f}",
+        )
+        for model in report.models
+        for suspect in model.suspects
+    ]
+    storage.write_whole(folder / ERRORS, answers.table([COLUMNS, *rows]))
+    files = {name: storage.sha256(folder / name) for name in (PREDICTIONS, ERRORS)}
+    content = json.dumps(report.as_json() | {"files": files}, ensure_ascii=False, indent=1, allow_nan=False)
+    storage.write_whole(folder / METRICS, content.encode() + b"\n")
