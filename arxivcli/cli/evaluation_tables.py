@@ -40,6 +40,9 @@ _WIDE: Final = 100
 """Columns of a terminal from which meanings and bars are shown."""
 
 _BAR: Final = 20
+_RARE: Final = 0.05
+"""p-values below are no luck."""
+
 _MANY: Final = 2
 """From so many models on, each has a column."""
 
@@ -51,20 +54,18 @@ _HEADS: Final = {"length": "characters of the abstract", "listing": "categories"
 
 
 def show(report: Evaluation, by: Sequence[str]) -> None:
-    """Print it; a test of tomorrow begins with its accuracy over time."""
-    if report.by_time and not set(by) & {"year", "month"}:
-        by = ("year" if len(report.models[0].per_year) > 1 else "month", *by)
-    lines = list(_headline(report))
-    for line in lines:
+    """Print it; a test of tomorrow begins with the accuracy over time, unless that is asked for anyway."""
+    for line in _headline(report):
         console.show_line(line)
-    if report.by_time:
-        _show_by(report, by[0])
-        by = by[1:]
+    if report.by_time and not set(by) & {"year", "month"}:
+        _show_by(report, "year" if len(report.models[0].per_year) > 1 else "month")
     _show_figures(report)
     for line in _afterwards(report):
         console.show_line(line)
     for what in by:
         _show_by(report, what)
+    if report.question.show and not report.shown:
+        console.show_line(f"there is no paper to show: {report.question.show_what}")
     if report.shown:
         from arxivcli.cli import paper_cards
 
@@ -113,9 +114,10 @@ def _show_side_by_side(report: Evaluation) -> None:
     names = [model.name for model in report.models]
     figures = [model.whole.figures() for model in report.models]
     titles = [model.title_only.top1 for model in report.models]
+    wide = console.width() >= _WIDE
     every = [name for name in MEANINGS if any(name in found for found in figures)]
-    rows = [[name, *(_cell(name, found.get(name)) for found in figures)] for name in every]
-    rows.append(["title_top1", *(_cell("top1", found) for found in titles)])
+    rows = [[name, *(_cell(name, found.get(name), wide=wide) for found in figures)] for name in every]
+    rows.append(["title_top1", *(_cell("top1", found, wide=wide) for found in titles)])
     columns = ["figure", *names]
     if len(names) == _MANY:
         differences = report.comparisons[0].differences
@@ -125,16 +127,18 @@ def _show_side_by_side(report: Evaluation) -> None:
     console.show_table(columns, rows, numbers=columns[1:])
 
 
-def _cell(name: str, figure: Estimate | None, signed: bool = False) -> str:
+def _cell(name: str, figure: Estimate | None, signed: bool = False, wide: bool = True) -> str:
     if figure is None:
         return ""
+    if not wide:
+        return _number(name, figure.value, signed)
     return f"{_number(name, figure.value, signed)} ({_interval(name, figure, signed)})"
 
 
 def _afterwards(report: Evaluation) -> Iterator[str]:
     for found in report.comparisons:
         top1 = found.differences["top1"]
-        if top1.low > 0 or top1.high < 0:
+        if (top1.low > 0 or top1.high < 0) and found.mcnemar_midp < _RARE:
             verdict = f"{found.second if top1.low > 0 else found.first} is better"
         else:
             verdict = "no difference that these papers could tell"
@@ -147,8 +151,8 @@ def _afterwards(report: Evaluation) -> Iterator[str]:
         if model.covered:
             asked = model.covered[0]
             yield (
-                f"{before}sets of {asked.promised:g} hold the primary in {_number('coverage', asked.achieved)}, "
-                f"half of them have {asked.median_size} categories or fewer"
+                f"{before}sets promised to hold {100 * asked.promised:g} % hold {_number('coverage', asked.achieved)}; "
+                f"half of them are of {asked.median_size} or fewer"
             )
         else:
             yield f"{before}no conformal quantiles, so no sets"
@@ -238,9 +242,10 @@ def _show_coverage(model: ModelReport) -> None:
 
 def _show_abstention(model: ModelReport) -> None:
     found = model.abstention
-    points = zip(found.answered, found.accuracy, found.confidence, strict=True)
+    curve = (column.tolist() for column in (found.answered, found.accuracy, found.confidence))
+    rows = [[_number("top1", number) for number in point] for point in dict.fromkeys(zip(*curve, strict=True))]
     columns = ("answered", "right", "confidence from")
-    console.show_table(columns, [[_number("top1", float(n)) for n in point] for point in points], numbers=columns)
+    console.show_table(columns, rows, numbers=columns)
 
 
 def _show_confusions(model: ModelReport) -> None:
@@ -260,7 +265,7 @@ def _number(name: str, value: float, signed: bool = False) -> str:
     sign = "+" if signed else ""
     if name in _PLAIN:
         return f"{value:{sign}.{2 if name == 'set_size' else 4}f}"
-    return f"{100 * value:{sign}.1f} %"
+    return f"{100 * value:{sign}.1f}" + ("" if signed else " %")
 
 
 def _interval(name: str, figure: Estimate, signed: bool = False) -> str:

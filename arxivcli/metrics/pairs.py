@@ -28,7 +28,8 @@ class Comparison:
         mcnemar_exact: two-sided p-value of McNemar's exact test (1947): how often as large a difference in right
             answers would come by luck if both were equally good.
         mcnemar_midp: its mid-p variant, less cautious (Fagerland, Lydersen and Laake 2013).
-        differences: figure by figure the second's less the first's, with the interval of a paired bootstrap.
+        differences: figure by figure the second's less the first's, with the interval of a paired bootstrap; those
+            from titles alone are called `title_...`.
     """
 
     first: str
@@ -51,13 +52,15 @@ def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
 
 
 def compared(
-    names: tuple[str, str], right: tuple[NDArray[np.bool_], NDArray[np.bool_]], drawn: tuple[Draws, Draws]
+    names: tuple[str, str],
+    right: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    drawn: dict[str, tuple[Draws, Draws]],
 ) -> Comparison:
-    """Two models whose figures were drawn from the same resamples."""
-    first, second = drawn
+    """Two models whose figures were drawn from the same resamples; `drawn` has a prefix for the names of each kind."""
     only_first, only_second = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
     differences = {
-        name: estimate(second.values[name] - value, second.resampled[name] - first.resampled[name])
+        prefix + name: estimate(second.values[name] - value, second.resampled[name] - first.resampled[name])
+        for prefix, (first, second) in drawn.items()
         for name, value in first.values.items()
         if name in second.values
     }

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 SHARES: Final = frozenset({"top1", "top3", "top5", "any_listed", "archive", "group", "coverage"})
 """Figures that are shares of papers, between 0 and 1 and better when larger."""
 
-LOWER_IS_BETTER: Final = frozenset({"nll", "brier", "ece", "ece_before", "set_size"})
+_BOUNDED: Final = SHARES | {"macro_f1", "weighted_f1", "mrr"}
+"""Figures between 0 and 1, for which 0 or 1 in every resample proves nothing."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,12 @@ def draws(
 
 
 def quality(drawn: Draws, weights: NDArray[np.float64]) -> Quality:
-    """The figures with their intervals; those of a share that no resample changes are Wilson's."""
+    """The figures with their intervals; those of a share that is 0 or 1 are Wilson's."""
     many = effective(weights)
     every: dict[str, Estimate | None] = {"coverage": None, "set_size": None}
     for name, value in drawn.values.items():
         resampled = drawn.resampled[name]
-        certain = name in SHARES and (value <= 0 or value >= 1)
+        certain = name in _BOUNDED and (value <= 0 or value >= 1)
         every[name] = share(value, many) if certain else estimate(value, resampled)
     return Quality(papers=len(weights), **every)  # type: ignore[arg-type]
 

@@ -128,12 +128,16 @@ def gathered(confusions: NDArray[np.float64], number: NDArray[np.int64], count: 
 
 
 def label_rows(
-    confusions: NDArray[np.float64], truth: NDArray[np.integer], labels: Sequence[str], drawn: Draws
+    found: Outcomes, confusions: NDArray[np.float64], labels: Sequence[str], drawn: Draws
 ) -> tuple[LabelRow, ...]:
-    """A row for each label that any paper has or any answer is, in the order of `labels`."""
+    """A row for each label that any paper has or any answer is, in the order of `labels`.
+
+    F1 of 0 or 1 has Wilson's interval for as many papers as have the label or the answer, on average of both.
+    """
     support, answered, hits = confusions.sum(axis=1), confusions.sum(axis=0), np.diagonal(confusions)
     precision, recall = ratio(hits, answered), ratio(hits, support)
-    papers = np.bincount(truth, minlength=len(labels))
+    papers, answers = (np.bincount(numbers, minlength=len(labels)) for numbers in (found.truth, found.best))
+    many = (papers + answers) / 2
     return tuple(
         LabelRow(
             label=labels[i],
@@ -142,7 +146,9 @@ def label_rows(
             answered=float(answered[i]),
             precision=float(precision[i]),
             recall=float(recall[i]),
-            f1=estimate(float(drawn.f1[i]), drawn.f1_resampled[:, i]),
+            f1=share(float(drawn.f1[i]), float(many[i]))
+            if drawn.f1[i] in {0.0, 1.0}
+            else estimate(float(drawn.f1[i]), drawn.f1_resampled[:, i]),
         )
         for i in np.flatnonzero(support + answered).tolist()
     )

@@ -101,9 +101,8 @@ def _evaluated(
     measuring = Measuring(labels, first.facts, importance[first.whole.truth], resamples)
     drawn, measured = {}, {}
     for name, each in found.items():
-        drawn[name] = measuring.draws(each.whole)
-        coverages = _coverages(models[name], question.coverage)
-        measured[name] = measuring.measured(each.whole, each.title_only, drawn[name], coverages)
+        drawn[name] = (measuring.draws(each.whole), measuring.draws(each.title_only))
+        measured[name] = measuring.measured(each.whole, *drawn[name], _coverages(models[name], question.coverage))
         progress.advance()
     progress.end()
     worth = {name: looking.findings(each.whole, measured[name].confusion) for name, each in found.items()}
@@ -125,6 +124,7 @@ def _evaluated(
             ModelReport(
                 name=name,
                 kind=models[name].card.kind,
+                files=models[name].card.files,
                 caveats=_caveats(models[name], shards, question.split),
                 confusions=worth[name].confusions(each.whole, measured[name].confusion, texts),
                 suspects=worth[name].suspicions(each.whole, texts),
@@ -171,10 +171,14 @@ def _caveats(model: Model, shards: Shards, split: str) -> tuple[str, ...]:
     return ("it learned from another corpus, which may hold some of these papers",)
 
 
-def _comparisons(found: Mapping[str, Scored], drawn: Mapping[str, Draws]) -> tuple[Comparison, ...]:
+def _comparisons(found: Mapping[str, Scored], drawn: Mapping[str, tuple[Draws, Draws]]) -> tuple[Comparison, ...]:
     """Every other model against the first."""
     first, *others = found
     return tuple(
-        pairs.compared((first, name), (found[first].whole.right, found[name].whole.right), (drawn[first], drawn[name]))
+        pairs.compared(
+            (first, name),
+            (found[first].whole.right, found[name].whole.right),
+            dict(zip(("", "title_"), zip(drawn[first], drawn[name], strict=True), strict=True)),
+        )
         for name in others
     )

@@ -98,20 +98,20 @@ class Measuring:
         numbers = {"archive": self.archives.number, "group": self._groups.number}
         return quality.draws(found, self.weights, numbers, len(self.labels), self.resamples)
 
-    def measured(self, found: Outcomes, titles: Outcomes, drawn: Draws, coverages: tuple[float, ...]) -> Measured:
-        """Everything of one model; `drawn` are the figures of what was found by title and abstract."""
+    def measured(self, found: Outcomes, drawn: Draws, titles: Draws, coverages: tuple[float, ...]) -> Measured:
+        """Everything of one model; what was drawn are the figures by title and abstract, and by title alone."""
         weights = self.weights
         confusion = slices.confusion(found, len(self.labels), weights)
         sizes = np.bincount(found.sizes[:, 0], weights) / weights.sum() if coverages else np.empty(0)
         return Measured(
             whole=quality.quality(drawn, weights),
-            title_only=quality.quality(self.draws(titles), weights),
+            title_only=quality.quality(titles, weights),
             reliability=reliability(found.confidence, found.right, weights),
             reliability_before=reliability(found.plain, found.right, weights),
             covered=conformal.covered(found, coverages, weights),
             set_sizes=sizes,
             abstention=conformal.abstention(found, weights),
-            per_label=slices.label_rows(confusion, found.truth, self.labels, drawn),
+            per_label=slices.label_rows(found, confusion, self.labels, drawn),
             per_archive=slices.slices(found, self.archives.number[found.truth], self.archives.names, weights),
             per_year=self._dated(found, "Y"),
             per_month=self._dated(found, "M"),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from arxivcli import __version__
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -115,6 +117,7 @@ class ModelReport:
     Attributes:
         name: how the report calls it.
         kind: "fast", "finetuned", "frozen", ...
+        files: sha256 of its files, so that nobody need guess which model it was.
         caveats: sentences on why its figures may flatter it.
         whole: its figures from title and abstract.
         title_only: its figures from titles alone.
@@ -139,6 +142,7 @@ class ModelReport:
 
     name: str
     kind: str
+    files: dict[str, str]
     caveats: tuple[str, ...]
     whole: Quality
     title_only: Quality
@@ -206,7 +210,7 @@ class Evaluation:
             written["confusion"] = _sparse(model.confusion, self.labels)
             written["archive_confusion"] = _sparse(model.archive_confusion, self.archives)
             del written["suspects"]
-        return {"made_by": MADE_BY, "metrics_version": METRICS_VERSION, **found}
+        return {"made_by": MADE_BY, "version": __version__, "metrics_version": METRICS_VERSION, **found}
 
 
 def _plain(value: Any) -> Any:
