@@ -1,4 +1,4 @@
-"""Figures agree with scikit-learn and scipy, intervals hold what they should, degenerate papers have defined answers."""
+"""Figures agree with scikit-learn and scipy, intervals hold what they should, 0/0 is defined."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ def test_figures_agree_with_scikit_learn(seed: int) -> None:
         "group": accuracy_score(PARENTS["group"][truth], PARENTS["group"][best], sample_weight=weights),
         "macro_f1": f1_score(truth, best, labels=seen, average="macro", sample_weight=weights, zero_division=0),
         "weighted_f1": f1_score(truth, best, average="weighted", sample_weight=weights, zero_division=0),
-        "mrr": label_ranking_average_precision_score(onehot, exact, sample_weight=weights),  # one relevant label: 1/rank
+        "mrr": label_ranking_average_precision_score(
+            onehot, exact, sample_weight=weights
+        ),  # one relevant label: 1/rank
         "nll": log_loss(truth, exact, sample_weight=weights, labels=EVERY),
         "brier": papers.mean(np.square(exact - onehot).sum(axis=1)),
         "coverage": papers.mean((papers.probs[np.arange(len(truth)), truth] >= 0.2) | (best == truth)),
@@ -107,7 +109,8 @@ def test_labels_and_confusions_agree_with_scikit_learn(seed: int) -> None:
     by_archive = slices.gathered(confusion, PARENTS["archive"], 3)
     archive = PARENTS["archive"]
     np.testing.assert_allclose(
-        by_archive, confusion_matrix(archive[papers.truth], archive[papers.best], labels=range(3), sample_weight=weights)
+        by_archive,
+        confusion_matrix(archive[papers.truth], archive[papers.best], labels=range(3), sample_weight=weights),
     )
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scipy.special import bdtr
+import numpy as np
 
 from arxivcli.metrics.bootstrap import Estimate, estimate
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from arxivcli.metrics.quality import Draws
@@ -46,8 +45,11 @@ def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:
     discordant, fewer = only_first + only_second, min(only_first, only_second)
     if discordant == 0:
         return 1.0, 1.0
-    tail = float(bdtr(fewer, discordant, 0.5))
-    point = tail - (float(bdtr(fewer - 1, discordant, 0.5)) if fewer else 0.0)
+    # Logarithms of C(n, k) / 2^n for k up to the fewer. scipy has this sum, but takes most of a second to import.
+    k = np.arange(1, fewer + 1)
+    logs = np.concatenate([[0.0], np.cumsum(np.log((discordant + 1 - k) / k))]) - discordant * np.log(2)
+    points = np.exp(logs)
+    tail, point = float(points.sum()), float(points[-1])
     return min(1.0, 2 * tail), min(1.0, 2 * tail - point)
 
 

@@ -19,7 +19,7 @@ _FIGURES: Final = tuple(field.name for field in fields(Quality) if field.name !=
 FIGURES: Final = (*_FIGURES, *(f"title_{name}" for name in _FIGURES))
 """Names of what can be required."""
 
-_TERM = re.compile(r"\s*([\w-]+)(?:\.(low|high))?\s*(>=|<=|>|<)\s*(\S+?)\s*(%?)\s*")
+_TERM = re.compile(r"\s*([\w-]+)(?:\.(low|high))?\s*(>=|<=|>|<)\s*([^\s=<>]\S*?)\s*(%?)\s*")
 _HOLDS: Final = {
     ">=": lambda found, limit: found >= limit,
     "<=": lambda found, limit: found <= limit,
