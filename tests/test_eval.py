@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from test_startup import imported
 
 from arxivcli import calibration, taxonomy
 from arxivcli.calibration import Calibration
@@ -455,7 +456,7 @@ def test_the_command_measures_writes_shows_and_fails_the_gate(
     assert sorted(path.name for path in folder.iterdir()) == REPORT
     assert "handmade against" not in ran.stdout
     assert "builtin against handmade: " in ran.stdout
-    for word in ("difference", "McNemar p", "F1 of builtin", "missed", "extra", "left out"):
+    for word in ("difference", "McNemar p", "F1 of builtin", "true, - missed", "builtin, + extra", "left out"):
         assert (word in ran.stdout) == (word != "left out"), word
     headline = ran.stdout.splitlines()[0]
     assert headline.startswith("500 papers of")
@@ -530,3 +531,8 @@ def test_the_threshold_is_what_lets_labels_into_sets(model: Model) -> None:
     inside = calibration.conformal_sets(probs, model.card.calibration, 0.7)
     best = probs == probs.max(axis=1, keepdims=True)
     np.testing.assert_array_equal(inside, (probs >= np.float32(least)) | best)
+
+
+def test_a_light_model_is_measured_without_heavy_libraries(corpus: Path, handmade_model: Path) -> None:
+    loaded = imported("eval", str(handmade_model), "-d", str(corpus), "--by", "confusion", "--workers", "1")
+    assert not loaded & {"torch", "transformers", "scipy", "sklearn", "pandas", "matplotlib", "wandb"}

@@ -23,7 +23,7 @@ def evaluate(
     context: typer.Context,
     models: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MODEL]...", help="Names or folders of models.", show_default="builtin"),
+        typer.Argument(metavar="MODEL", help="Names or folders of models.", show_default="builtin"),
     ] = None,
     data: Annotated[Path, typer.Option("--data", "-d", help="Corpus folder made by preprocess.")] = Path("data/papers"),
     split: Annotated[str, typer.Option(help="Which papers: train, validation, calibration or test.")] = "test",

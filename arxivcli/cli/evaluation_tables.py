@@ -10,8 +10,6 @@ from arxivcli.cli import console
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.text import Text
-
     from arxivcli.metrics.bootstrap import Estimate
     from arxivcli.metrics.slices import LabelRow, Slice
     from arxivcli.steps.evaluation.report import Evaluation, ModelReport
@@ -56,12 +54,12 @@ _HEADS: Final = {"length": "characters of the abstract", "listing": "categories"
 def show(report: Evaluation, by: Sequence[str]) -> None:
     """Print it; a test of tomorrow begins with the accuracy over time, unless that is asked for anyway."""
     for line in _headline(report):
-        console.show_line(line)
+        _say(line, "bold")
     if report.by_time and not set(by) & {"year", "month"}:
         _show_by(report, "year" if len(report.models[0].per_year) > 1 else "month")
     _show_figures(report)
     for line in _afterwards(report):
-        console.show_line(line)
+        _say(line)
     for what in by:
         _show_by(report, what)
     if report.question.show and not report.shown:
@@ -80,16 +78,17 @@ def caveats(report: Evaluation) -> Iterator[str]:
 
 
 def _headline(report: Evaluation) -> Iterator[str]:
-    mix = ", weighted to arXiv's mix" if report.question.weights == "arxiv" else ""
+    worth = f"as telling as {report.effective:,.0f} that count alike"
+    mix = f", weighted to arXiv's mix: {worth}" if report.question.weights == "arxiv" else ""
     yield f"{report.papers:,} papers of {report.corpus}, {report.question.split}{mix}"
     for reason, papers in report.left_out.items():
         yield f"{papers:,} others have {reason} and are left out"
     for model in report.models:
         top1 = model.whole.top1
         yield (
-            f"{model.name}: {_number('top1', top1.value)} right at first ({_interval('top1', top1)}), "
-            f"{_number('top3', model.whole.top3.value)} within three, "
-            f"{_number('top1', model.title_only.top1.value)} by title alone"
+            f"{model.name}: {_number('top1', top1.value)} right ({_interval('top1', top1)}), "
+            f"{_number('top3', model.whole.top3.value)} among three, "
+            f"{_number('top1', model.title_only.top1.value)} by title"
         )
 
 
@@ -249,16 +248,22 @@ def _show_abstention(model: ModelReport) -> None:
 
 
 def _show_confusions(model: ModelReport) -> None:
+    for found in model.confusions:
+        share, listed = _number("top1", found.share), _number("top1", found.listed)
+        _say(
+            f"{found.truth} as {found.answered}: {found.papers:,.0f}, {share} of {found.truth}; "
+            f"{listed} of them are cross-listed to it",
+            "bold",
+        )
+        for example in found.examples:
+            _say(f"  {example.id}  {example.title}")
+
+
+def _say(line: str, style: str = "") -> None:
+    """A line of words; a terminal breaks it between them."""
     from rich.text import Text
 
-    rows: list[tuple[str | Text, ...]] = []
-    for found in model.confusions:
-        counts = (f"{found.papers:,.0f}", _number("top1", found.share), _number("top1", found.listed))
-        rows.append((found.truth, found.answered, *counts, ""))
-        titles = (f"{example.id}  {example.title}" for example in found.examples)
-        rows += [("", "", "", "", "", Text(console.escaped(title), style="dim")) for title in titles]
-    columns = ("primary", "answered", "papers", "share", "cross-listed", "examples")
-    console.show_table(columns, rows, numbers=columns[2:5])
+    console.show(Text(console.escaped(line), style=style))
 
 
 def _number(name: str, value: float, signed: bool = False) -> str:

@@ -47,7 +47,7 @@ def _answers(paper: Shown, models: list[str]) -> Table:
     answers = [found[:count] for found in paper.answers]
     said = {label for found in answers for label, _ in found}
     table = Table.grid(padding=(0, 3, 0, 0))
-    table.add_row("  true", *models, style="italic")
+    table.add_row("true, - missed", *(f"{console.escaped(name)}, + extra" for name in models), style="italic")
     listed = [_true(label, label in said) for label in paper.categories]
     columns = [[_answered(label, score, label in paper.categories) for label, score in found] for found in answers]
     for row in zip_longest(listed, *columns, fillvalue=Text("")):
@@ -58,11 +58,11 @@ def _answers(paper: Shown, models: list[str]) -> Table:
 def _true(label: str, found: bool) -> Text:
     from rich.text import Text
 
-    return Text(f"  {label}") if found else Text(f"- {label} missed", style="red")
+    return Text(f"  {label}") if found else Text(f"- {label}", style="red")
 
 
 def _answered(label: str, score: float, right: bool) -> Text:
     from rich.text import Text
 
     text = f"{label} {score:.1%}"
-    return Text(f"  {text}", style="green") if right else Text(f"+ {text} extra", style="yellow")
+    return Text(f"  {text}", style="green") if right else Text(f"+ {text}", style="yellow")

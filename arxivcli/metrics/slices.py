@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 NO_SLICE = -1
 """Number of a paper that is in none of the slices."""
 
+_HALF = 0.5
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -158,12 +160,12 @@ def suspects(found: Outcomes, length: int) -> NDArray[np.int64]:
     """Papers whose label may be wrong, the most suspicious first: rows of `found`.
 
     As in confident learning (Northcutt, Jiang and Chuang 2021): the best answer is none of the paper's labels, and
-    the model is as sure of it as it is, on average, of papers that do have that label. Sorted by how much surer the
-    model is of its answer than of the paper's label.
+    the model is as sure of it as it is, on average, of papers that do have that label; and surer of it than of all
+    other labels together. Sorted by how much surer the model is of its answer than of the paper's label.
     """
     papers = np.bincount(found.truth, minlength=length)
     usual = ratio(np.bincount(found.truth, found.chance, length).astype(np.float64), papers.astype(np.float64))
     known = papers[found.best] > 0
-    sure = known & (found.confidence >= usual[found.best])
+    sure = known & (found.confidence >= np.maximum(usual[found.best], _HALF))
     rows = np.flatnonzero(sure & ~found.listed & ~found.right)
     return rows[np.argsort(found.chance[rows] - found.confidence[rows], kind="stable")]

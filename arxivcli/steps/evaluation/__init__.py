@@ -116,6 +116,7 @@ def _evaluated(
         by_time=shards.manifest.settings.get("split") == "time",
         question=question,
         papers=len(first.whole),
+        effective=bootstrap.effective(measuring.weights),
         left_out=dict(first.left_out),
         labels=labels,
         importance=importance,

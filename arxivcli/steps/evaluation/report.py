@@ -180,6 +180,7 @@ class Evaluation:
         by_time: whether the corpus was split by time, so that the test is one of tomorrow.
         question: what was asked.
         papers: how many papers all figures are of.
+        effective: as many papers that count alike would tell as much (Kish 1965): fewer where weights differ.
         left_out: why other papers of the split are in none of them, and how many.
         labels: the L labels that any of the models can answer, sorted.
         importance: (L,) what each paper of a label counts; ones when papers count alike.
@@ -195,6 +196,7 @@ class Evaluation:
     by_time: bool
     question: Question
     papers: int
+    effective: float
     left_out: dict[str, int]
     labels: tuple[str, ...]
     importance: NDArray[np.float64]
