@@ -205,6 +205,17 @@ def test_a_calibration_error_is_never_outside_its_own_interval() -> None:
             assert figure.low <= figure.value <= figure.high
 
 
+def test_what_chance_alone_adds_to_a_calibration_error_is_not_added_twice() -> None:
+    chance, places = np.random.default_rng(11), []
+    for seed in range(20):
+        probs = chance.dirichlet(np.full(LABELS, 0.3), 400).astype(np.float32)
+        truth = (probs.cumsum(axis=1) < chance.random((400, 1)) * probs.sum(axis=1, keepdims=True) * 0.9999).sum(axis=1)
+        of = found(probs, truth, truth[:, None], probs)
+        ece = quality.quality(drawn(of, np.ones(400), bootstrap.resampling(400, 300, seed)), np.ones(400)).ece
+        places.append((ece.value - ece.low) / (ece.high - ece.low))
+    assert np.mean(places) > 0.4  # plain percentiles leave hardly anything below
+
+
 @given(st.integers(0, 50), st.integers(1, 50))
 def test_a_share_has_wilsons_interval(hits: int, more: int) -> None:
     papers = hits + more
