@@ -101,12 +101,16 @@ def finite(found: object) -> None:
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 
-def test_batches_and_processes_change_no_figure(corpus: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_and_processes_change_no_figure(
+    corpus: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = evaluated(model, corpus).as_json()
     monkeypatch.setattr(Model, "most_at_once", property(lambda _: 37))
     question = evaluation.Question(resamples=200)
-    parted = evaluation.evaluate({"handmade": model}, corpus, question, Silent(), workers=2)
+    parted = evaluation.evaluate({"handmade": model}, corpus, question, Silent(), tmp_path, workers=2)
     assert parted.as_json() == whole
+    written = pq.ParquetFile(tmp_path / "predictions.parquet")
+    assert (written.metadata.num_rows, written.num_row_groups) == (500, 1)
 
 
 def test_the_mix_of_arxiv_reaches_every_figure_and_interval(corpus: Path, model: Model) -> None:

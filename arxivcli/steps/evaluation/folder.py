@@ -24,6 +24,9 @@ METRICS, PREDICTIONS, ERRORS = "metrics.json", "predictions.parquet", "label-err
 COLUMNS: Final = (
     "model", "id", "title", "categories", "suggested", "confidence", "listed_confidence",
 )  # fmt: skip
+_GROUP: Final = 20_000
+"""Papers in a row group at least: slow models come in small batches, which would make large files."""
+
 _MARK: Final = {"made_by": MADE_BY}
 _OTHERS: Final = {"model.json": "a model folder", "manifest.json": "a corpus folder"}
 
@@ -87,8 +90,17 @@ def predictions(folder: Path) -> Iterator[Callable[[pa.RecordBatch], None]]:
     """What takes predictions batch by batch; the file is there when all have come."""
     with storage.whole_file(folder / PREDICTIONS) as file:
         writer = pq.ParquetWriter(file, WRITTEN.with_metadata(_MARK), compression="zstd", compression_level=1)
+        waiting: list[pa.RecordBatch] = []
+
+        def keep(batch: pa.RecordBatch) -> None:
+            waiting.append(batch)
+            if sum(map(len, waiting)) >= _GROUP:
+                writer.write_table(pa.Table.from_batches(waiting))
+                waiting.clear()
+
         with writer:
-            yield writer.write_batch
+            yield keep
+            writer.write_table(pa.Table.from_batches(waiting, WRITTEN))
 
 
 def write(folder: Path, report: Evaluation) -> None:

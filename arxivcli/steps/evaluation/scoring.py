@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 WRITTEN = pa.schema([pa.field("model", pa.string()), *PREDICTIONS, PAPERS.field("categories")])
 """What `predictions.parquet` holds: PREDICTIONS, whose they are, and what the paper's categories are."""
 
-Sink = "Callable[[pa.RecordBatch], None]"
-
 
 @dataclass(frozen=True, eq=False)
 class Facts:
