@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from arxivcli import __version__, errors
 from arxivcli.cli import console, options
+from arxivcli.printable import escaped
 from arxivcli.progress import Silent
 
 PROGRAM = [sys.executable, "-m", "arxivcli"]
@@ -383,14 +384,14 @@ def test_unknown_names_hint_at_the_nearest(name: str, says: str) -> None:
 
 @given(st.text())
 def test_escaped_text_is_harmless_and_stays_readable(text: str) -> None:
-    shown = console.escaped(text)
+    shown = escaped(text)
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
-    assert console.escaped(shown) == shown
+    assert escaped(shown) == shown
     assert shown.encode() or not text
 
 
 def test_lone_surrogates_can_be_shown() -> None:
-    assert console.escaped("a\ud800b\u2028c") == "a\\ud800b\\u2028c"
+    assert escaped("a\ud800b\u2028c") == "a\\ud800b\\u2028c"
 
 
 def test_a_missing_argument_is_named() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from arxivcli import taxonomy, text
 from arxivcli.cli import console
+from arxivcli.printable import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,9 +82,9 @@ def _card(title: str, answer: dict[str, Any], coverage: float | None) -> Rendera
     from rich.table import Table
     from rich.text import Text
 
-    head = [Text(console.escaped(title), style="bold")] if title else []
+    head = [Text(escaped(title), style="bold")] if title else []
     if answer["error"]:
-        return Group(*head, Text(f"no answer: {console.escaped(answer['error'])}", style="red"))
+        return Group(*head, Text(f"no answer: {escaped(answer['error'])}", style="red"))
     grid = Table.grid(padding=(0, 2, 0, 0))
     for label, score in zip(answer["labels"], answer["scores"], strict=True):
         style = "green" if label == answer["labels"][0] else "dim"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import sys
 import time
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from arxivcli.errors import StorageError
+from arxivcli.printable import escaped
 from arxivcli.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -36,13 +36,7 @@ GAP = 3
 
 _ENDLESS = 10_000
 _SLOW = 10  # per second: below, a rate needs its decimals
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _standing: list[Callable[[], None]] = []
-
-
-def escaped(text: str) -> str:
-    r"""The text with control characters, ANSI escapes and bidirectional tricks made visible (`\x1b`), on one line."""
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
 
 
 def write_line(text: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from arxivcli.cli import console
 from arxivcli.cli.course import Course, columns, measured, told
+from arxivcli.printable import escaped
 from arxivcli.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class Board(_Watcher):
         for reading in self._gauges.latest():
             busy = "" if reading.busy is None else ProgressBar(100, reading.busy, _BAR, complete_style="cyan")
             cells = measured(reading).split("  ", 1)
-            grid.add_row(console.escaped(reading.name), busy, cells[0].strip(), *cells[1:])
+            grid.add_row(escaped(reading.name), busy, cells[0].strip(), *cells[1:])
         return grid
 
 

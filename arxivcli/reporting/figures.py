@@ -1,0 +1,358 @@
+"""Figures of bars and lines, from plain arrays. Series differ by colour and by dashes, markers or hatching."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from arxivcli.errors import UsageError
+from arxivcli.reporting.drawing import Canvas, Figure, label
+from arxivcli.reporting.inks import LIGHT
+from arxivcli.reporting.tables import Table, count, counts, decimals, percents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+    from numpy.typing import ArrayLike, NDArray
+
+Kind = Literal["count", "percent", "decimal"]
+
+MOST_SERIES = len(LIGHT.series)
+_DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 2)),
+    (0, (1.5, 1.5)),
+    (0, (6, 2, 1.5, 2)),
+    (0, (8, 3)),
+    (0, (3, 1, 1, 1, 1, 1)),
+)
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_HATCHES = ("", "////", "||||", "\\\\\\\\", "xxxx", "----")
+_ROW = 15.0  # CSS pixels of a bar and the gap under it
+_ROWS = 50  # bars in a column before another is begun, where there is room
+_FEW_ROWS = 12
+_MANY_POINTS = 25
+"""From so many points on a line has no markers but a few."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Points of one line, (n,) each; `low` and `high` are the ends of its band. NaN is a gap."""
+
+    x: ArrayLike
+    y: ArrayLike
+    low: ArrayLike | None = None
+    high: ArrayLike | None = None
+
+
+def bars(
+    name: str,
+    title: str,
+    says: str,
+    labels: Sequence[str],
+    values: ArrayLike,
+    *,
+    kind: Kind = "count",
+    columns: tuple[str, str] = ("label", "papers"),
+    names: Sequence[str] = (),
+) -> Figure:
+    """Horizontal bars, one a label, its value beside it; many are drawn in several columns.
+
+    Args:
+        name: of its files.
+        title: what it is.
+        says: what there is to see.
+        labels: of n bars, first on top.
+        values: (n,), none below zero.
+        kind: how values are written.
+        columns: what labels and values are called in the table.
+        names: longer names of the labels, for the table.
+    """
+    lengths = np.asarray(values, np.float64)
+    told = _written(lengths, kind)
+    table = Table.of(columns, labels, told)
+    if names:
+        table = Table.of((columns[0], "name", columns[1]), labels, names, told, words=2)
+    longest = float(lengths.max(initial=0)) or 1.0
+
+    def draw(canvas: Canvas) -> Drawing:
+        shelves = 1 if canvas.phone else min(3, math.ceil(len(labels) / _ROWS))
+        rows = math.ceil(len(labels) / shelves) if shelves else 1
+        sheet = canvas.drawing(max(rows, 1) * _ROW + 12)
+        for number, axes in enumerate(sheet.subplots(1, max(shelves, 1), squeeze=False)[0]):
+            some = slice(number * rows, (number + 1) * rows)
+            _shelf(axes, canvas, [label(text, 28) for text in labels[some]], lengths[some], told[some], rows, longest)
+        return sheet
+
+    return Figure(name, title, says, table, draw)
+
+
+def _shelf(
+    axes: Axes,
+    canvas: Canvas,
+    labels: list[str],
+    values: NDArray[np.float64],
+    told: list[str],
+    rows: int,
+    longest: float,
+) -> None:
+    """One column of bars."""
+    canvas.dress(axes, grid="")
+    places = np.arange(len(labels))
+    axes.barh(places, values, 0.72, color=canvas.inks.series[0])
+    for place, value, text in zip(places, values, told, strict=True):
+        axes.annotate(
+            text, (value, place), (4, 0), textcoords="offset points", va="center_baseline", color=canvas.inks.quiet,
+            fontsize=11,
+        )  # fmt: skip
+    room = axes.figure.get_figure(root=True).get_figwidth() * 72 / len(axes.figure.axes)
+    axes.set(xlim=(0, longest * (1 + 9.5 * max(map(len, told), default=1) / room * 1.3)), ylim=(rows - 0.4, -0.6))
+    axes.set_xticks([])
+    axes.set_yticks(places, labels, fontsize=11)
+    axes.spines["bottom"].set_visible(False)
+
+
+def grouped(
+    name: str,
+    title: str,
+    says: str,
+    labels: Sequence[str],
+    series: Mapping[str, ArrayLike],
+    *,
+    kind: Kind = "percent",
+    column: str = "label",
+) -> Figure:
+    """Horizontal bars in groups: one group a label, one bar in each group for every series of (n,) values."""
+    require_few(series)
+    arrays = {what: np.asarray(values, np.float64) for what, values in series.items()}
+    table = Table.of((column, *arrays), labels, *(_written(values, kind) for values in arrays.values()))
+
+    def draw(canvas: Canvas) -> Drawing:
+        sheet = canvas.drawing(len(labels) * (9.0 * len(arrays) + 9) + 62)
+        axes = sheet.subplots()
+        canvas.dress(axes, grid="x")
+        thick = 0.84 / max(len(arrays), 1)
+        for number, (what, values) in enumerate(arrays.items()):
+            places = np.arange(len(labels)) + (number - (len(arrays) - 1) / 2) * thick
+            axes.barh(places, values, thick * 0.9, label=label(what), **look(canvas, number))
+        axes.set_yticks(np.arange(len(labels)), [label(text, 28) for text in labels], fontsize=11)
+        axes.set(ylim=(len(labels) - 0.45, -0.55), xlim=(0, None))
+        scale(axes, "x", kind)
+        legend(sheet, canvas, axes.get_legend_handles_labels()[0])
+        return sheet
+
+    return Figure(name, title, says, table, draw)
+
+
+def stacked(
+    name: str,
+    title: str,
+    says: str,
+    places: ArrayLike,
+    series: Mapping[str, ArrayLike],
+    *,
+    axis: str,
+    width: float = 1.0,
+    kind: Kind = "count",
+    column: str | None = None,
+    named: Callable[[float], str] = "{:g}".format,
+) -> Figure:
+    """Upright bars along a scale of numbers (years, lengths), the series on top of each other.
+
+    Args:
+        name: of its files.
+        title: what it is.
+        says: what there is to see.
+        places: (n,) where each bar begins.
+        series: (n,) heights of each.
+        axis: what the scale is.
+        width: of a bar, on the scale.
+        kind: how heights are written.
+        column: what the scale is called in the table.
+        named: how a place is written in the table.
+    """
+    starts = np.asarray(places, np.float64)
+    require_few(series)
+    arrays = {what: np.asarray(values, np.float64) for what, values in series.items()}
+    written = (_written(values, kind) for values in arrays.values())
+    table = Table.of((column or axis, *arrays), [named(start) for start in starts], *written)
+
+    def draw(canvas: Canvas) -> Drawing:
+        sheet = canvas.drawing(230 if canvas.phone else 270)
+        axes = sheet.subplots()
+        canvas.dress(axes)
+        under = np.zeros(len(starts))
+        for number, (what, values) in enumerate(arrays.items()):
+            hatched = look(canvas, number)
+            axes.bar(starts + width / 2, values, width * 0.88, bottom=under, label=label(what), **hatched)
+            under += values
+        axes.set_xlabel(axis)
+        axes.xaxis.set_major_locator(MaxNLocator(5 if canvas.phone else 10, integer=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{place:g}"))
+        scale(axes, "y", kind)
+        if len(arrays) > 1:
+            legend(sheet, canvas, axes.get_legend_handles_labels()[0])
+        return sheet
+
+    return Figure(name, title, says, table, draw)
+
+
+def lines(
+    name: str,
+    title: str,
+    says: str,
+    series: Mapping[str, Line],
+    *,
+    x: tuple[str, Kind | Literal["year"]],
+    y: tuple[str, Kind],
+    diagonal: bool = False,
+    papers: ArrayLike | None = None,
+    floor: float | None = None,
+) -> Figure:
+    """Lines over a scale, each with the band it may lie in: accuracy by year, drift by month, coverage, abstention.
+
+    Args:
+        name: of its files.
+        title: what it is.
+        says: what there is to see.
+        series: the lines by name; for one series its name is in no legend.
+        x: what runs across and how it is written.
+        y: what runs upwards and how it is written.
+        diagonal: also draw where y = x.
+        papers: how many there are at each x of the first line, as bars underneath.
+        floor: the least y shown; what fits when None.
+    """
+    require_few(series)
+    table = _line_table(series, x, y, papers)
+
+    def draw(canvas: Canvas) -> Drawing:
+        sheet = canvas.drawing(270 if canvas.phone else 330)
+        rows = sheet.subplots(2, 1, sharex=True, height_ratios=(4, 1)) if papers is not None else [sheet.subplots()]
+        axes = rows[0]
+        canvas.dress(axes)
+        if diagonal:
+            ends = _ends(series.values())
+            axes.plot(ends, ends, color=canvas.inks.quiet, linewidth=1, linestyle=(0, (2, 3)))
+        for number, line in enumerate(series.values()):
+            _draw_line(axes, canvas, number, line)
+        if papers is not None:
+            canvas.dress(rows[1])
+            first = next(iter(series.values()))
+            rows[1].bar(np.asarray(first.x), np.asarray(papers, np.float64), 0.7, color=canvas.inks.quiet)
+            rows[1].set_ylabel("papers")
+            scale(rows[1], "y", "count", most=2)
+        _axes_of_lines(axes, rows[-1], canvas, x, y, floor)
+        if len(series) > 1:
+            legend(sheet, canvas, [line_key(canvas, number, what) for number, what in enumerate(series)])
+        return sheet
+
+    return Figure(name, title, says, table, draw)
+
+
+def _line_table(series: Mapping[str, Line], x: tuple[str, str], y: tuple[str, Kind], papers: ArrayLike | None) -> Table:
+    """All points, one row each, under the line's name where there are several."""
+    rows: list[tuple[str, ...]] = []
+    banded = any(line.low is not None for line in series.values())
+    for number, (what, line) in enumerate(series.items()):
+        across = np.asarray(line.x, np.float64)
+        columns = [_written(across, x[1]), _written(np.asarray(line.y, np.float64), y[1])]
+        if banded:
+            nothing = np.full(len(across), np.nan)
+            ends = (nothing if end is None else np.asarray(end, np.float64) for end in (line.low, line.high))
+            columns += [_written(end, y[1]) for end in ends]
+        if papers is not None:
+            columns.append(counts(papers) if not number else [""] * len(across))
+        several = [[what] * len(across)] if len(series) > 1 else []
+        rows += zip(*several, *columns, strict=True)
+    head = [x[0], y[0], *(("from", "to") if banded else ()), *(("papers",) if papers is not None else ())]
+    return Table((*(("series",) if len(series) > 1 else ()), *head), tuple(rows), words=1 + (len(series) > 1))
+
+
+def _draw_line(axes: Axes, canvas: Canvas, number: int, line: Line) -> None:
+    across, up = np.asarray(line.x, np.float64), np.asarray(line.y, np.float64)
+    colour = canvas.inks.series[number]
+    if line.low is not None and line.high is not None:
+        low, high = np.asarray(line.low, np.float64), np.asarray(line.high, np.float64)
+        axes.fill_between(across, low, high, color=colour, alpha=0.18, linewidth=0)
+    every = max(1, len(across) // 10) if len(across) > _MANY_POINTS else 1
+    axes.plot(across, up, color=colour, linestyle=_DASHES[number], marker=_MARKERS[number], markevery=every)
+
+
+def _axes_of_lines(
+    axes: Axes, lowest: Axes, canvas: Canvas, x: tuple[str, str], y: tuple[str, Kind], floor: float | None
+) -> None:
+    axes.set_ylabel(y[0])
+    lowest.set_xlabel(x[0])
+    scale(axes, "y", y[1])
+    if floor is not None:
+        axes.set_ylim(bottom=floor)
+    lowest.xaxis.set_major_locator(
+        MaxNLocator(5 if canvas.phone else 10, steps=[1, 2, 5, 10], integer=x[1] in {"year", "count"})
+    )
+    scale(lowest, "x", x[1], most=None)
+
+
+def _ends(series: object) -> tuple[float, float]:
+    """The least and the largest x of any line."""
+    every = np.concatenate([np.asarray(line.x, np.float64) for line in series] or [np.zeros(1)])  # type: ignore[attr-defined]
+    return float(every.min()), float(every.max())
+
+
+def look(canvas: Canvas, number: int) -> dict[str, Any]:
+    """Colour and hatching of the bars of one series; the first is full, the others are outlined."""
+    colour = canvas.inks.series[number]
+    if not number:
+        return {"facecolor": colour, "edgecolor": colour, "linewidth": 0.7}
+    return {"facecolor": canvas.inks.paper, "edgecolor": colour, "hatch": _HATCHES[number], "linewidth": 0.9}
+
+
+def line_key(canvas: Canvas, number: int, what: str) -> Line2D:
+    """How a line looks in the legend."""
+    return Line2D(
+        [], [], color=canvas.inks.series[number], linestyle=_DASHES[number], marker=_MARKERS[number], label=label(what)
+    )
+
+
+def legend(sheet: Drawing, canvas: Canvas, handles: Sequence[Artist]) -> None:
+    """What is what, above everything."""
+    longest = max((len(str(handle.get_label())) for handle in handles), default=1)
+    fitting = max(1, int((canvas.width - 20) / (longest * 7.2 + 50)))
+    sheet.legend(
+        handles=list(handles), loc="outside upper left", ncols=min(fitting, len(handles)), labelcolor=canvas.inks.ink,
+        handlelength=2.4, columnspacing=1.2, borderpad=0.2, fontsize=11,
+    )  # fmt: skip
+
+
+def scale(axes: Axes, which: Literal["x", "y"], kind: str, most: int | None = 5) -> None:
+    """Ticks written as the numbers of the table are, about `most` of them; None leaves their places alone."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    if most is not None:
+        axis.set_major_locator(MaxNLocator(most, integer=kind == "count"))
+    if kind == "percent":
+        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    elif kind == "count":
+        axis.set_major_formatter(FuncFormatter(lambda number, _: count(number)))
+    else:
+        axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
+
+
+def _written(values: NDArray[np.float64], kind: str) -> list[str]:
+    if kind == "percent":
+        return percents(values)
+    if kind == "year":
+        return [f"{value:.0f}" for value in values.tolist()]
+    return counts(values) if kind == "count" else decimals(values)
+
+
+def require_few(series: Mapping[str, object]) -> None:
+    """Raises UsageError for more series than can be told apart."""
+    if len(series) > MOST_SERIES:
+        raise UsageError(f"{len(series)} series in one figure", f"choose at most {MOST_SERIES}")
