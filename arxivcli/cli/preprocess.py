@@ -10,6 +10,8 @@ import typer
 
 from arxivcli.cli import console
 from arxivcli.cli.options import JsonOption, LevelOption, state
+from arxivcli.errors import UsageError
+from arxivcli.progress import Progress
 
 if TYPE_CHECKING:
     from arxivcli.steps.preprocessing import Report
@@ -22,7 +24,9 @@ READING, SPLITTING, CHOOSING = "What is read", "How it is split", "What is left 
 
 def preprocess(
     context: typer.Context,
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Files or folders of papers; - is stdin.")],
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="INPUT...", help="Files or folders of papers; - is stdin.")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Corpus folder to make.")] = Path("data/papers"),
     split: Annotated[
         SplitRule, typer.Option(help="By a hash of the abstract, or by date.", rich_help_panel=SPLITTING)
@@ -60,6 +64,12 @@ def preprocess(
     ] = None,
     id_column: Annotated[str | None, typer.Option(help="Name of the ids' column.", rich_help_panel=READING)] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes; any number makes the same corpus.")] = 2,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html", help="Also show what is in the corpus, on a page; without INPUT of a finished one."
+        ),
+    ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Forget what an earlier run left in the folder.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -69,6 +79,11 @@ def preprocess(
     from arxivcli.steps.preprocessing import Recipe, names, numbers
     from arxivcli.steps.preprocessing import preprocess as step
 
+    progress = console.progress(state(context))
+    if report is not None:
+        _require_page(report, inputs or [])
+    if not inputs:
+        return _show(_finished(context, output, report), report, json, progress)
     recipe = Recipe(
         split=split,
         shares=numbers(shares, "--shares"),
@@ -85,16 +100,54 @@ def preprocess(
     sources = [
         source for name in inputs for source in ([sys.stdin.buffer] if name == "-" else folders.spread([Path(name)]))
     ]
-    progress = console.progress(state(context))
-    report = step(sources, output, recipe, workers, max_bad, restart, progress)
-    progress.note(f"{output} was finished before: nothing to do" if report.already else f"saved {output}")
-    for bad in report.first_bad:
+    made = step(sources, output, recipe, workers, max_bad, restart, progress)
+    progress.note(f"{output} was finished before: nothing to do" if made.already else f"saved {output}")
+    for bad in made.first_bad:
         progress.note(f"not a paper: {bad}")
-    console.show_json(report.figures()) if json else _show(report)
+    return _show(made, report, json, progress)
 
 
-def _show(report: Report) -> None:
-    manifest = report.manifest
+def _require_page(report: Path, inputs: list[str]) -> None:
+    """Raises UsageError before anything is done when the report would not be a page, or would replace an input."""
+    if report.suffix.lower() not in {".html", ".htm"} or report.is_dir():
+        raise UsageError(f"--report {report}: the report is a page", "give it a name that ends in .html")
+    if any(Path(name).exists() and report.exists() and report.samefile(name) for name in inputs):
+        raise UsageError(f"--report {report} is an input", "choose another name")
+
+
+def _finished(context: typer.Context, folder: Path, report: Path | None) -> Report:
+    """The corpus that is there, when its report is all that is asked for."""
+    from arxivcli.steps.preprocessing import finished
+
+    if report is None:
+        raise UsageError("Missing argument 'INPUT...'", "see arxivcli preprocess --help")
+    known = {"inputs", "output", "report", "json"}
+    other = [name for name in context.params if name not in known and _given(context, name)]
+    if other:
+        raise UsageError(f"--{other[0].replace('_', '-')} needs papers to read", "name an INPUT, or leave it out")
+    return finished(folder)
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _show(made: Report, report: Path | None, as_json: bool, progress: Progress) -> None:
+    """The page, when one is asked for, and the figures on stdout."""
+    if report is not None:
+        from arxivcli.reporting import corpus, folder
+        from arxivcli.shards import Shards
+        from arxivcli.steps.survey import survey
+
+        name = made.folder.resolve().name
+        folder.write_page(corpus.page(survey(Shards.open(made.folder), name, progress)), report)
+        progress.note(f"saved {report}")
+    console.show_json(made.figures()) if as_json else _show_table(made)
+
+
+def _show_table(made: Report) -> None:
+    manifest = made.manifest
     rows: list[tuple[str, str]] = [("read", f"{manifest.read:,}")]
     rows += [(f"  {reason}", f"-{papers:,}") for reason, papers in sorted(manifest.dropped.items())]
     rows += [("kept", f"{manifest.kept:,}")]

@@ -26,14 +26,7 @@ if TYPE_CHECKING:
 Kind = Literal["count", "percent", "decimal"]
 
 MOST_SERIES = len(LIGHT.series)
-_DASHES: tuple[Any, ...] = (
-    "-",
-    (0, (5, 2)),
-    (0, (1.5, 1.5)),
-    (0, (6, 2, 1.5, 2)),
-    (0, (8, 3)),
-    (0, (3, 1, 1, 1, 1, 1)),
-)
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (8, 3)), (0, (3, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _HATCHES = ("", "////", "||||", "\\\\\\\\", "xxxx", "----")
 _ROW = 15.0  # CSS pixels of a bar and the gap under it

@@ -16,7 +16,7 @@ import numpy as np
 from arxivcli import shards, splits, storage
 from arxivcli.errors import InputError
 from arxivcli.progress import Progress, Silent
-from arxivcli.shards import Manifest
+from arxivcli.shards import Manifest, Shards
 from arxivcli.sources.readings import EMPTY_LINE
 from arxivcli.steps.preprocessing import crew, shelving, units, verdicts
 from arxivcli.steps.preprocessing.cleaning import Cleaning, Piece, load_keys
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from arxivcli.shards import Shard, Split
 
-__all__ = ["BadRecord", "Recipe", "Report", "names", "numbers", "preprocess"]
+__all__ = ["BadRecord", "Recipe", "Report", "finished", "names", "numbers", "preprocess"]
 
 MAX_BAD = 0.001
 _SHOWN = 5
@@ -125,6 +125,12 @@ def preprocess(
             manifest = _manifest(recipe, inputs, pieces, dropped, tallies, made)
         staging.finish(manifest)
     return Report(folder, manifest, sum(piece.bad for _, piece in pieces), bad, already=False)
+
+
+def finished(folder: Path) -> Report:
+    """What is in a finished corpus folder. Raises FolderError for one that is none, StorageError for one in work."""
+    storage.require_free(folder)
+    return Report(folder, Shards.open(folder).manifest, 0, (), already=True)
 
 
 def _cleaned(
