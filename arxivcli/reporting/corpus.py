@@ -9,13 +9,13 @@ import numpy as np
 from arxivcli import distributions, taxonomy
 from arxivcli.reporting import figures
 from arxivcli.reporting.page import Card, Page, Section
-from arxivcli.reporting.tables import Table, count, counts, decimal, decimals, percent, percents
+from arxivcli.reporting.tables import UNKNOWN, Table, count, counts, decimal, decimals, percent, percents, signed
 
 if TYPE_CHECKING:
     from arxivcli.reporting.drawing import Figure
     from arxivcli.steps.survey import Lengths, Survey
 
-MOST_DIFFERING = 15
+MOST_DIFFERING = 12
 """Labels shown of each split whose share is other than in train."""
 
 _TITLE_BIN, _ABSTRACT_BIN = 1, 20  # words
@@ -29,7 +29,15 @@ _DUPLICATES = ("older record of the same paper", "same abstract in an earlier sp
 
 def page(survey: Survey) -> Page:
     """The report of a corpus."""
-    sections = (_labels(survey), _splits(survey), _years(survey), _lengths(survey), _dropped(survey), _lacking(survey))
+    sections = (
+        _labels(survey),
+        _splits(survey),
+        _differences(survey),
+        _years(survey),
+        _lengths(survey),
+        _dropped(survey),
+        _lacking(survey),
+    )
     represented = len(survey.labels) - len(survey.unrepresented)
     rule = "split by date" if survey.split_rule == "time" else "split by a hash of the abstract"
     cards = (
@@ -83,28 +91,35 @@ def _labels(survey: Survey) -> Section:
 
 
 def _splits(survey: Survey) -> Section:
-    """Sizes and mixes of the splits, and the labels that make the difference."""
+    """Sizes and mixes of the splits."""
     papers = survey.counts.sum(axis=1)
     lacking = [len(survey.absent(split)) for split in survey.splits]
     sizes = Table.of(
         ("split", "papers", "share", "distance from train", "by chance alone", f"{_plural(survey.level)} missing"),
-        survey.splits, counts(papers), percents(papers / max(survey.kept, 1)), decimals(survey.distances),
-        decimals(survey.by_chance), counts(lacking),
+        survey.splits, counts(papers), percents(papers / max(survey.kept, 1)),
+        [UNKNOWN, *decimals(survey.distances[1:])],
+        [UNKNOWN, *decimals(survey.by_chance[1:])], counts(lacking),
     )  # fmt: skip
     names, number = _archives(survey)
+    seen = [name for index, name in enumerate(names) if survey.counts[:, number == index].any()]
+    rows = np.flatnonzero(np.isin(names, seen))
     mixes = {
-        f"{split} ({count(papers[row])})": distributions.shares(np.bincount(number, survey.counts[row], len(names)))
+        split: distributions.shares(np.bincount(number, survey.counts[row], len(names)))[rows]
         for row, split in enumerate(survey.splits) if papers[row]
     }  # fmt: skip
     kind = survey.level if survey.level == "group" else "archive"
     figure = figures.grouped(
         "splits", f"Mix of each split by {kind}", "Bars of one length are what a fair split looks like.",
-        names, mixes, column=kind,
+        seen, mixes, column=kind,
     )  # fmt: skip
-    differing = [
-        (f"Where {split} differs most from train", _differing(survey, row)) for row, split in _compared(survey)
-    ]
-    return Section("Splits", (_DISTANCE, _verdict(survey)), (), (figure,), (("Sizes", sizes), *differing))
+    return Section("Splits", (_DISTANCE, _verdict(survey)), (), (figure,), (("Sizes", sizes),))
+
+
+def _differences(survey: Survey) -> Section | None:
+    """The labels that make each split differ."""
+    tables = [(f"{split.capitalize()} and train", _differing(survey, row)) for row, split in _compared(survey)]
+    title = f"{_plural(survey.level).capitalize()} that differ most between splits"
+    return Section(title, (), (), (), tuple(tables), folded=True) if tables else None
 
 
 def _compared(survey: Survey) -> list[tuple[int, str]]:
@@ -137,7 +152,7 @@ def _differing(survey: Survey, row: int) -> Table:
         (survey.level, "name", "in train", f"in {survey.splits[row]}", "difference", "of the divergence"),
         [survey.labels[label] for label in most], [taxonomy.name(survey.labels[label]) for label in most],
         percents(before[most], 2), percents(now[most], 2),
-        [f"{100 * (now[label] - before[label]):+.2f}" for label in most], percents(added[most] / total),
+        [signed(100 * (now[label] - before[label])) for label in most], percents(added[most] / total),
         words=2,
     )  # fmt: skip
 
@@ -242,7 +257,7 @@ def _span(survey: Survey) -> str:
     if not len(survey.years):
         return "–"
     first, last = survey.years[0], survey.years[-1]
-    return str(first) if first == last else f"{first} to {last}"
+    return str(first) if first == last else f"{first}–{last}"
 
 
 def _plural(level: str) -> str:

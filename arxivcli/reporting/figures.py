@@ -82,7 +82,15 @@ def bars(
         sheet = canvas.drawing(max(rows, 1) * _ROW + 12)
         for number, axes in enumerate(sheet.subplots(1, max(shelves, 1), squeeze=False)[0]):
             some = slice(number * rows, (number + 1) * rows)
-            _shelf(axes, canvas, [label(text, 28) for text in labels[some]], lengths[some], told[some], rows, longest)
+            _shelf(
+                axes,
+                canvas,
+                [label(text, 28 if shelves > 1 else 36) for text in labels[some]],
+                lengths[some],
+                told[some],
+                rows,
+                longest,
+            )
         return sheet
 
     return Figure(name, title, says, table, draw)
@@ -317,7 +325,7 @@ def line_key(canvas: Canvas, number: int, what: str) -> Line2D:
 def legend(sheet: Drawing, canvas: Canvas, handles: Sequence[Artist]) -> None:
     """What is what, above everything."""
     longest = max((len(str(handle.get_label())) for handle in handles), default=1)
-    fitting = max(1, int((canvas.width - 20) / (longest * 7.2 + 50)))
+    fitting = max(1, int((canvas.width - 10) / (longest * 6.4 + 54)))
     sheet.legend(
         handles=list(handles), loc="outside upper left", ncols=min(fitting, len(handles)), labelcolor=canvas.inks.ink,
         handlelength=2.4, columnspacing=1.2, borderpad=0.2, fontsize=11,

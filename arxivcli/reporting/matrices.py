@@ -27,7 +27,8 @@ MOST_ROWS = 200
 
 _STRENGTHS = 12
 _DARKEST = 0.62  # numbers stay readable on the strongest cell, in light and in dark
-_NUMBER = 8.5
+_NUMBER = 9.5
+_TICK = 16  # CSS pixels from one name to the next, at least
 _LEAST = 0.005  # of a row: what is written as 0 is left out
 
 
@@ -61,7 +62,7 @@ def matrix(
             _frames(axes, canvas, list(groups) or list(labels))
         return sheet
 
-    return Figure(name, title, says, _table(labels, cells, shares), draw, phone=False)
+    return Figure(name, title, says, _table(labels, cells, shares), draw, phone=len(labels) > MOST_NUMBERS)
 
 
 def _cells(axes: Axes, canvas: Canvas, shares: NDArray[np.float64]) -> None:
@@ -89,7 +90,7 @@ def _numbers(axes: Axes, canvas: Canvas, labels: Sequence[str], shares: NDArray[
         strong = "bold" if row == column else "normal"
         axes.text(
             column + 0.5, row + 0.5, f"{100 * shares[row, column]:.0f}", ha="center", va="center_baseline",
-            fontsize=_NUMBER + 1, color=canvas.inks.ink, fontweight=strong,
+            fontsize=_NUMBER, color=canvas.inks.ink, fontweight=strong,
         )  # fmt: skip
 
 
@@ -100,7 +101,7 @@ def _frames(axes: Axes, canvas: Canvas, groups: list[str]) -> None:
     for group, members in groupby(groups):
         size = len(list(members))
         axes.add_patch(Rectangle((start, start), size, size, fill=False, edgecolor=canvas.inks.quiet, linewidth=0.8))
-        if not ticks or start + size / 2 - ticks[-1][0] >= len(groups) / 45:
+        if not ticks or start + size / 2 - ticks[-1][0] >= len(groups) * _TICK / canvas.width:
             ticks.append((start + size / 2, label(group, 18)))
         start += size
     places, names = [place for place, _ in ticks], [name for _, name in ticks]

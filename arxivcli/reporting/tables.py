@@ -50,6 +50,11 @@ def decimal(number: float, digits: int = 3) -> str:
     return f"{number:,.{digits}f}" if math.isfinite(number) else UNKNOWN
 
 
+def signed(number: float, digits: int = 2) -> str:
+    """`+0.12` or `−0.12`."""
+    return f"{number:+.{digits}f}".replace("-", "−") if math.isfinite(number) else UNKNOWN
+
+
 def counts(numbers: ArrayLike) -> list[str]:
     """`count` of each."""
     return [count(number) for number in np.asarray(numbers, np.float64).tolist()]
