@@ -22,6 +22,8 @@ HEAVY = {
     "fastapi",
     "safetensors",
     "orjson",
+    "matplotlib",
+    "jinja2",
 }
 ASK = """
 import sys

@@ -200,7 +200,7 @@ def _histogram(what: str, lengths: Lengths, step: int) -> Figure:
     binned = np.add.reduceat(lengths.papers, edges)
     beyond = int(binned[last:].sum())
     says = f"Half have at most {lengths.quantile(0.5)} words." + (
-        f" {count(beyond)} longer ones are left out." if beyond else ""
+        f" {count(beyond)} longer ones are not drawn." if beyond else ""
     )
     return figures.stacked(
         what, f"Words of {what}", says, edges[:last] - 0.5 * (step == 1), {"papers": binned[:last]}, axis="words",

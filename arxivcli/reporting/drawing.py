@@ -130,14 +130,22 @@ class Figure:
         """The same as an image of 1600 pixels across."""
         image = io.BytesIO()
         with _settings():
-            self.draw(Canvas(LIGHT, WIDE)).savefig(image, format="png", dpi=_PNG_DOTS, metadata={"Software": None})
+            self._laid_out(LIGHT, WIDE).savefig(image, format="png", dpi=_PNG_DOTS, metadata={"Software": None})
         return image.getvalue()
 
     def _svg(self, inks: Inks, width: int) -> str:
         text = io.StringIO()
         with _settings():
-            self.draw(Canvas(inks, width)).savefig(text, format="svg", metadata={"Date": None})
+            self._laid_out(inks, width).savefig(text, format="svg", metadata={"Date": None})
         return text.getvalue()
+
+    def _laid_out(self, inks: Inks, width: int) -> Drawing:
+        """The figure with everything in its place, which saving it would look for twice."""
+        drawing = self.draw(Canvas(inks, width))
+        if engine := drawing.get_layout_engine():
+            engine.execute(drawing)
+        drawing.set_layout_engine("none")
+        return drawing
 
 
 def label(text: str, most: int = _MOST) -> str:

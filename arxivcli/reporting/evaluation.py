@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from arxivcli import taxonomy
+from arxivcli.printable import shortened
 from arxivcli.reporting import calibration_figures, figures, matrices
 from arxivcli.reporting.page import Card, Page, Section
 from arxivcli.reporting.tables import Table, count, counts, decimal, decimals, percent, percents
@@ -41,6 +42,8 @@ NAMES = {
 MOST_CARDS = 8
 MOST_TITLES = 3
 """Example titles of a confusion."""
+
+_TITLE = 90  # characters
 
 WORST = 20
 """Labels shown of those with the lowest F1; all are in the last part."""
@@ -291,7 +294,13 @@ def _confusions(results: Results) -> Section | None:
     if not results.confusions:
         return None
     rows = tuple(
-        (one.truth, one.answer, " · ".join(one.titles[:MOST_TITLES]), count(one.papers), percent(one.share))
+        (
+            one.truth,
+            one.answer,
+            " · ".join(shortened(title, _TITLE) for title in one.titles[:MOST_TITLES]),
+            count(one.papers),
+            percent(one.share),
+        )
         for one in results.confusions
     )
     table = Table(("truth", "answer", "for example", "papers", "of the truth's"), rows, words=3)

@@ -16,7 +16,7 @@ from arxivcli.reporting.inks import LIGHT
 from arxivcli.reporting.tables import Table, count, counts, decimals, percents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -112,7 +112,7 @@ def _shelf(
     for place, value, text in zip(places, values, told, strict=True):
         axes.annotate(
             text, (value, place), (4, 0), textcoords="offset points", va="center_baseline", color=canvas.inks.quiet,
-            fontsize=11,
+            fontsize=11, in_layout=False,
         )  # fmt: skip
     room = axes.figure.get_figure(root=True).get_figwidth() * 72 / len(axes.figure.axes)
     axes.set(xlim=(0, longest * (1 + 9.5 * max(map(len, told), default=1) / room * 1.3)), ylim=(rows - 0.4, -0.6))
@@ -145,7 +145,8 @@ def grouped(
             places = np.arange(len(labels)) + (number - (len(arrays) - 1) / 2) * thick
             axes.barh(places, values, thick * 0.9, label=label(what), **look(canvas, number))
         axes.set_yticks(np.arange(len(labels)), [label(text, 28) for text in labels], fontsize=11)
-        axes.set(ylim=(len(labels) - 0.45, -0.55), xlim=(0, None))
+        longest = max((values.max(initial=0) for values in arrays.values()), default=0) or 1.0
+        axes.set(ylim=(len(labels) - 0.45, -0.55), xlim=(0, 1.04 * longest))
         scale(axes, "x", kind)
         legend(sheet, canvas, axes.get_legend_handles_labels()[0])
         return sheet
@@ -195,7 +196,7 @@ def stacked(
             hatched = look(canvas, number)
             axes.bar(starts + width / 2, values, width * 0.88, bottom=under, label=label(what), **hatched)
             under += values
-        axes.set_xlabel(axis)
+        axes.set_xlabel(label(axis))
         axes.xaxis.set_major_locator(MaxNLocator(5 if canvas.phone else 10, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{place:g}"))
         scale(axes, "y", kind)
@@ -290,8 +291,8 @@ def _draw_line(axes: Axes, canvas: Canvas, number: int, line: Line) -> None:
 def _axes_of_lines(
     axes: Axes, lowest: Axes, canvas: Canvas, x: tuple[str, str], y: tuple[str, Kind], floor: float | None
 ) -> None:
-    axes.set_ylabel(y[0])
-    lowest.set_xlabel(x[0])
+    axes.set_ylabel(label(y[0]))
+    lowest.set_xlabel(label(x[0]))
     scale(axes, "y", y[1])
     if floor is not None:
         axes.set_ylim(bottom=floor)
@@ -301,10 +302,10 @@ def _axes_of_lines(
     scale(lowest, "x", x[1], most=None)
 
 
-def _ends(series: object) -> tuple[float, float]:
+def _ends(series: Iterable[Line]) -> tuple[float, float]:
     """The least and the largest x of any line."""
-    every = np.concatenate([np.asarray(line.x, np.float64) for line in series] or [np.zeros(1)])  # type: ignore[attr-defined]
-    return float(every.min()), float(every.max())
+    every = np.concatenate([np.zeros(0), *(np.asarray(line.x, np.float64) for line in series)])
+    return (float(every.min()), float(every.max())) if len(every) else (0.0, 1.0)
 
 
 def look(canvas: Canvas, number: int) -> dict[str, Any]:

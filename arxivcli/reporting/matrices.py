@@ -53,7 +53,8 @@ def matrix(
         axes = sheet.subplots()
         canvas.dress(axes, grid="")
         _cells(axes, canvas, shares)
-        axes.set(xlim=(0, len(labels)), ylim=(len(labels), 0), aspect="equal", xlabel="answer", ylabel="truth")
+        size = max(len(labels), 1)
+        axes.set(xlim=(0, size), ylim=(size, 0), aspect="equal", xlabel="answer", ylabel="truth")
         axes.xaxis.set_label_position("top")
         axes.xaxis.tick_top()
         if len(labels) <= MOST_NUMBERS:
@@ -90,7 +91,7 @@ def _numbers(axes: Axes, canvas: Canvas, labels: Sequence[str], shares: NDArray[
         strong = "bold" if row == column else "normal"
         axes.text(
             column + 0.5, row + 0.5, f"{100 * shares[row, column]:.0f}", ha="center", va="center_baseline",
-            fontsize=_NUMBER, color=canvas.inks.ink, fontweight=strong,
+            fontsize=_NUMBER, color=canvas.inks.ink, fontweight=strong, in_layout=False,
         )  # fmt: skip
 
 
