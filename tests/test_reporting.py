@@ -1,5 +1,6 @@
 """Reports: figures with their numbers, pages that need nothing else, texts that cannot harm, the same bytes always."""
 
+import os
 import re
 import subprocess
 import sys
@@ -138,16 +139,28 @@ def test_the_same_numbers_make_the_same_bytes(make: Callable[[], Figure]) -> Non
         assert [make().inline().encode(), make().svg(), make().png()] == before
 
 
-def test_a_page_is_the_same_in_every_process() -> None:
-    script = "import hashlib, test_reporting as t; print(hashlib.sha256(t.page_of(t.groups(), t.bands())).hexdigest())"
-    found = {
+def test_a_page_is_the_same_in_every_process_wherever_its_home(tmp_path: Path) -> None:
+    """Also where nothing can be written, under settings of the user's own, and nobody is told of fonts."""
+    (tmp_path / "file").touch()
+    (tmp_path / "matplotlibrc").write_text("font.size: banana\naxes.facecolor: red\n")
+    strange = {"PYTHONHASHSEED": "2", "HOME": str(tmp_path / "file"), "MATPLOTLIBRC": str(tmp_path)}
+    script = (
+        "import hashlib, arxivcli.reporting, test_reporting as t; "
+        "print(hashlib.sha256(t.page_of(t.groups(), t.bands())).hexdigest())"
+    )
+    found = [
         subprocess.run(
-            [sys.executable, "-c", script], env={"PYTHONHASHSEED": seed, "HOME": "/nonexistent", "PATH": ""},
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }  # fmt: skip
-    assert len(found) == 1
+            [sys.executable, "-c", script],
+            env=os.environ | around,
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for around in ({"PYTHONHASHSEED": "1"}, strange)
+    ]
+    assert found[0].stdout == found[1].stdout
+    assert [done.stderr for done in found] == ["", ""]
 
 
 def test_every_figure_has_its_numbers_beside_it(everything: bytes) -> None:

@@ -7,7 +7,6 @@ later changes a figure, and the same numbers make the same bytes.
 from __future__ import annotations
 
 import io
-import logging
 import re
 import warnings
 from contextlib import contextmanager
@@ -60,7 +59,6 @@ _SETTINGS: dict[Any, Any] = {
     "xtick.major.pad": 6,
     "ytick.major.size": 0,
 }
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its cache of fonts, which is nobody's concern
 
 
 @dataclass(frozen=True)
