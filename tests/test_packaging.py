@@ -53,7 +53,9 @@ def test_the_lock_is_that_of_the_project() -> None:
 
 def test_published_dependencies_resolve_anywhere() -> None:
     """Wide ranges, no index, no address: pip, pipx and uv all have to like them."""
-    assert all(re.fullmatch(r"[a-z][a-z0-9-]*(\[[a-z,]+\])?>=[\d.]+", name) for name in PROJECT["project"]["dependencies"])
+    assert all(
+        re.fullmatch(r"[a-z][a-z0-9-]*(\[[a-z,]+\])?>=[\d.]+", name) for name in PROJECT["project"]["dependencies"]
+    )
     assert not {"index", "sources", "find-links"} & set(PROJECT["tool"]["uv"])
 
 

@@ -104,22 +104,28 @@ def test_every_figure_is_a_picture_for_everybody(make: Callable[[], Figure]) -> 
         assert [root[0].text, root[1].text] == [figure.title, figure.says]
         assert root.get("aria-labelledby") == f"{root[0].get('id')} {root[1].get('id')}"
         width = float(str(root.get("viewBox")).split()[2])
-        sizes, places = letters(root)
-        assert min(sizes) >= 9
-        assert min(places) >= 0
-        assert max(places) <= width
+        for size, start, end in letters(root):
+            assert size >= 9
+            assert 0 <= start < end <= width
     assert not re.search(r"#[0-9a-f]{6}\b", inline), "a colour that does not follow the page"
     assert {"var(--ink)", "var(--series-1)"} <= set(re.findall(r"var\([^)]*\)", inline))
     assert inline.count("<svg") == 1 + figure.phone
     assert figure.table.rows
 
 
-def letters(root: Element) -> tuple[list[float], list[float]]:
-    """Size and place across of every text."""
-    texts = [text for text in root.iter("{x}text") if text.text]
-    sizes = [float(re.findall(r"([\d.]+)px", str(text.get("style")))[0]) for text in texts]
-    shifts = [re.findall(r"translate\(([-\d.]+)", str(text.get("transform"))) for text in texts]
-    return sizes, [float((shift or [text.get("x", 0)])[0]) for text, shift in zip(texts, shifts, strict=True)]
+def letters(root: Element) -> list[tuple[float, float, float]]:
+    """Size of every upright text, and about where it begins and ends across."""
+    found = []
+    for text in root.iter("{x}text"):
+        style = str(text.get("style"))
+        if text.text and not text.get("transform"):
+            size = float(re.findall(r"([\d.]+)px", style)[0])
+            long = 0.5 * size * len(text.text)
+            before = {"end": long, "middle": long / 2}.get(re.sub(".*text-anchor: (\\w+).*", r"\1", style), 0)
+            start = float(text.get("x", 0)) - before
+            found.append((size, start, start + long))
+    assert found
+    return found
 
 
 @pytest.mark.parametrize("make", KINDS)

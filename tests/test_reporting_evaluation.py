@@ -9,8 +9,8 @@ from html_reading import Read, read, table
 
 from arxivcli.reporting import evaluation, folder
 from arxivcli.reporting.calibration_figures import Reliability
-from arxivcli.reporting.evaluation import Confusion, Coverage, Labels, Measure, Results, Slice, Yearly
 from arxivcli.reporting.figures import Line
+from arxivcli.reporting.results import Confusion, Coverage, Labels, Measure, Results, Slice, Yearly
 
 LABELS = ("cs.CL", "cs.LG", "math.NT", "stat.ML")
 CONFUSION = np.array([[90, 10, 0, 0], [20, 60, 0, 20], [0, 0, 50, 0], [0, 0, 0, 0]])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arxivcli.reporting.drawing import Canvas, Figure
-from arxivcli.reporting.figures import Line, legend, line_key, lines, look, require_few, scale
+from arxivcli.reporting.figures import Line, lines
+from arxivcli.reporting.marks import MARKERS, legend, line_key, look, require_few, scale
 from arxivcli.reporting.tables import Table, decimals, percents
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Array = NDArray[np.float64]
-
-_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def _draw_bins(axes: Axes, canvas: Canvas, number: int, confidence: Array, accur
     colour = canvas.inks.series[number]
     key = line_key(canvas, number, "")
     axes.plot(confidence, accuracy, color=colour, linestyle=key.get_linestyle(), linewidth=1.4)
-    axes.scatter(confidence, accuracy, 14 + 300 * weight, color=colour, marker=_MARKERS[number], zorder=3)
+    axes.scatter(confidence, accuracy, 14 + 300 * weight, color=colour, marker=MARKERS[number], zorder=3)
 
 
 def coverage(

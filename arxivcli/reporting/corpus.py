@@ -42,7 +42,9 @@ def page(survey: Survey) -> Page:
     rule = "split by date" if survey.split_rule == "time" else "split by a hash of the abstract"
     cards = (
         Card(
-            "papers", count(survey.kept), f"{percent(survey.kept / max(survey.read, 1))} of {count(survey.read)} read"
+            "papers",
+            count(survey.kept),
+            f"{percent(survey.kept / max(survey.read, 1), 2)} of {count(survey.read)} read",
         ),
         Card(_plural(survey.level), count(represented), f"of {len(survey.labels)} have papers"),
         Card("years", _span(survey), f"{count(survey.undated)} papers without a date" if survey.undated else ""),

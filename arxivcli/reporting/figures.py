@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from arxivcli.errors import UsageError
 from arxivcli.reporting.drawing import Canvas, Figure, label
-from arxivcli.reporting.inks import LIGHT
-from arxivcli.reporting.tables import Table, count, counts, decimals, percents
+from arxivcli.reporting.marks import (
+    DASHES,
+    MARKERS,
+    Kind,
+    legend,
+    line_key,
+    look,
+    require_few,
+    scale,
+    series_label,
+    written,
+)
+from arxivcli.reporting.tables import Table, counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
     from numpy.typing import ArrayLike, NDArray
 
-Kind = Literal["count", "percent", "decimal"]
-
-MOST_SERIES = len(LIGHT.series)
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (8, 3)), (0, (3, 1, 1, 1)))
-_MARKERS = ("o", "s", "^", "D", "v", "P")
-_HATCHES = ("", "////", "||||", "\\\\\\\\", "xxxx", "----")
 _ROW = 15.0  # CSS pixels of a bar and the gap under it
 _ROWS = 50  # bars in a column before another is begun, where there is room
-_FEW_ROWS = 12
+_LETTER = 6.6  # width of one in bars, about
 _MANY_POINTS = 25
 """From so many points on a line has no markers but a few."""
 
@@ -70,7 +72,7 @@ def bars(
         names: longer names of the labels, for the table.
     """
     lengths = np.asarray(values, np.float64)
-    told = _written(lengths, kind)
+    told = written(lengths, kind)
     table = Table.of(columns, labels, told)
     if names:
         table = Table.of((columns[0], "name", columns[1]), labels, names, told, words=2)
@@ -80,31 +82,20 @@ def bars(
         shelves = 1 if canvas.phone else min(3, math.ceil(len(labels) / _ROWS))
         rows = math.ceil(len(labels) / shelves) if shelves else 1
         sheet = canvas.drawing(max(rows, 1) * _ROW + 12)
+        shown = [label(text, 28 if shelves > 1 else 36) for text in labels]
+        # Beside the longest bar its value needs room: so much of the width that labels leave.
+        left = canvas.width / max(shelves, 1) - _LETTER * max(map(len, shown), default=0) - 12
+        free = min(0.6, (_LETTER * max(map(len, told), default=0) + 6) / max(left, 1))
         for number, axes in enumerate(sheet.subplots(1, max(shelves, 1), squeeze=False)[0]):
             some = slice(number * rows, (number + 1) * rows)
-            _shelf(
-                axes,
-                canvas,
-                [label(text, 28 if shelves > 1 else 36) for text in labels[some]],
-                lengths[some],
-                told[some],
-                rows,
-                longest,
-            )
+            axes.set(xlim=(0, longest / (1 - free)), ylim=(rows - 0.4, -0.6))
+            _shelf(axes, canvas, shown[some], lengths[some], told[some])
         return sheet
 
     return Figure(name, title, says, table, draw)
 
 
-def _shelf(
-    axes: Axes,
-    canvas: Canvas,
-    labels: list[str],
-    values: NDArray[np.float64],
-    told: list[str],
-    rows: int,
-    longest: float,
-) -> None:
+def _shelf(axes: Axes, canvas: Canvas, labels: list[str], values: NDArray[np.float64], told: list[str]) -> None:
     """One column of bars."""
     canvas.dress(axes, grid="")
     places = np.arange(len(labels))
@@ -114,8 +105,6 @@ def _shelf(
             text, (value, place), (4, 0), textcoords="offset points", va="center_baseline", color=canvas.inks.quiet,
             fontsize=11, in_layout=False,
         )  # fmt: skip
-    room = axes.figure.get_figure(root=True).get_figwidth() * 72 / len(axes.figure.axes)
-    axes.set(xlim=(0, longest * (1 + 9.5 * max(map(len, told), default=1) / room * 1.3)), ylim=(rows - 0.4, -0.6))
     axes.set_xticks([])
     axes.set_yticks(places, labels, fontsize=11)
     axes.spines["bottom"].set_visible(False)
@@ -134,7 +123,7 @@ def grouped(
     """Horizontal bars in groups: one group a label, one bar in each group for every series of (n,) values."""
     require_few(series)
     arrays = {what: np.asarray(values, np.float64) for what, values in series.items()}
-    table = Table.of((column, *arrays), labels, *(_written(values, kind) for values in arrays.values()))
+    table = Table.of((column, *arrays), labels, *(written(values, kind) for values in arrays.values()))
 
     def draw(canvas: Canvas) -> Drawing:
         sheet = canvas.drawing(len(labels) * (9.0 * len(arrays) + 9) + 62)
@@ -143,7 +132,7 @@ def grouped(
         thick = 0.84 / max(len(arrays), 1)
         for number, (what, values) in enumerate(arrays.items()):
             places = np.arange(len(labels)) + (number - (len(arrays) - 1) / 2) * thick
-            axes.barh(places, values, thick * 0.9, label=label(what), **look(canvas, number))
+            axes.barh(places, values, thick * 0.9, label=series_label(canvas, what), **look(canvas, number))
         axes.set_yticks(np.arange(len(labels)), [label(text, 28) for text in labels], fontsize=11)
         longest = max((values.max(initial=0) for values in arrays.values()), default=0) or 1.0
         axes.set(ylim=(len(labels) - 0.45, -0.55), xlim=(0, 1.04 * longest))
@@ -184,8 +173,8 @@ def stacked(
     starts = np.asarray(places, np.float64)
     require_few(series)
     arrays = {what: np.asarray(values, np.float64) for what, values in series.items()}
-    written = (_written(values, kind) for values in arrays.values())
-    table = Table.of((column or axis, *arrays), [named(start) for start in starts], *written)
+    told = (written(values, kind) for values in arrays.values())
+    table = Table.of((column or axis, *arrays), [named(start) for start in starts], *told)
 
     def draw(canvas: Canvas) -> Drawing:
         sheet = canvas.drawing(230 if canvas.phone else 270)
@@ -194,9 +183,13 @@ def stacked(
         under = np.zeros(len(starts))
         for number, (what, values) in enumerate(arrays.items()):
             hatched = look(canvas, number)
-            axes.bar(starts + width / 2, values, width * 0.88, bottom=under, label=label(what), **hatched)
+            axes.bar(
+                starts + width / 2, values, width * 0.88, bottom=under, label=series_label(canvas, what), **hatched
+            )
             under += values
         axes.set_xlabel(label(axis))
+        if len(starts):
+            axes.set_xlim(starts.min() - 0.3 * width, starts.max() + 1.3 * width)
         axes.xaxis.set_major_locator(MaxNLocator(5 if canvas.phone else 10, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{place:g}"))
         scale(axes, "y", kind)
@@ -265,11 +258,11 @@ def _line_table(series: Mapping[str, Line], x: tuple[str, str], y: tuple[str, Ki
     banded = any(line.low is not None for line in series.values())
     for number, (what, line) in enumerate(series.items()):
         across = np.asarray(line.x, np.float64)
-        columns = [_written(across, x[1]), _written(np.asarray(line.y, np.float64), y[1])]
+        columns = [written(across, x[1]), written(np.asarray(line.y, np.float64), y[1])]
         if banded:
             nothing = np.full(len(across), np.nan)
             ends = (nothing if end is None else np.asarray(end, np.float64) for end in (line.low, line.high))
-            columns += [_written(end, y[1]) for end in ends]
+            columns += [written(end, y[1]) for end in ends]
         if papers is not None:
             columns.append(counts(papers) if not number else [""] * len(across))
         several = [[what] * len(across)] if len(series) > 1 else []
@@ -285,7 +278,7 @@ def _draw_line(axes: Axes, canvas: Canvas, number: int, line: Line) -> None:
         low, high = np.asarray(line.low, np.float64), np.asarray(line.high, np.float64)
         axes.fill_between(across, low, high, color=colour, alpha=0.18, linewidth=0)
     every = max(1, len(across) // 10) if len(across) > _MANY_POINTS else 1
-    axes.plot(across, up, color=colour, linestyle=_DASHES[number], marker=_MARKERS[number], markevery=every)
+    axes.plot(across, up, color=colour, linestyle=DASHES[number], marker=MARKERS[number], markevery=every)
 
 
 def _axes_of_lines(
@@ -306,55 +299,3 @@ def _ends(series: Iterable[Line]) -> tuple[float, float]:
     """The least and the largest x of any line."""
     every = np.concatenate([np.zeros(0), *(np.asarray(line.x, np.float64) for line in series)])
     return (float(every.min()), float(every.max())) if len(every) else (0.0, 1.0)
-
-
-def look(canvas: Canvas, number: int) -> dict[str, Any]:
-    """Colour and hatching of the bars of one series; the first is full, the others are outlined."""
-    colour = canvas.inks.series[number]
-    if not number:
-        return {"facecolor": colour, "edgecolor": colour, "linewidth": 0.7}
-    return {"facecolor": canvas.inks.paper, "edgecolor": colour, "hatch": _HATCHES[number], "linewidth": 0.9}
-
-
-def line_key(canvas: Canvas, number: int, what: str) -> Line2D:
-    """How a line looks in the legend."""
-    return Line2D(
-        [], [], color=canvas.inks.series[number], linestyle=_DASHES[number], marker=_MARKERS[number], label=label(what)
-    )
-
-
-def legend(sheet: Drawing, canvas: Canvas, handles: Sequence[Artist]) -> None:
-    """What is what, above everything."""
-    longest = max((len(str(handle.get_label())) for handle in handles), default=1)
-    fitting = max(1, int((canvas.width - 10) / (longest * 6.4 + 54)))
-    sheet.legend(
-        handles=list(handles), loc="outside upper left", ncols=min(fitting, len(handles)), labelcolor=canvas.inks.ink,
-        handlelength=2.4, columnspacing=1.2, borderpad=0.2, fontsize=11,
-    )  # fmt: skip
-
-
-def scale(axes: Axes, which: Literal["x", "y"], kind: str, most: int | None = 5) -> None:
-    """Ticks written as the numbers of the table are, about `most` of them; None leaves their places alone."""
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    if most is not None:
-        axis.set_major_locator(MaxNLocator(most, integer=kind == "count"))
-    if kind == "percent":
-        axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
-    elif kind == "count":
-        axis.set_major_formatter(FuncFormatter(lambda number, _: count(number)))
-    else:
-        axis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:g}"))
-
-
-def _written(values: NDArray[np.float64], kind: str) -> list[str]:
-    if kind == "percent":
-        return percents(values)
-    if kind == "year":
-        return [f"{value:.0f}" for value in values.tolist()]
-    return counts(values) if kind == "count" else decimals(values)
-
-
-def require_few(series: Mapping[str, object]) -> None:
-    """Raises UsageError for more series than can be told apart."""
-    if len(series) > MOST_SERIES:
-        raise UsageError(f"{len(series)} series in one figure", f"choose at most {MOST_SERIES}")
