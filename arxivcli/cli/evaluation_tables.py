@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from arxivcli.cli import console
+from arxivcli.printable import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -263,7 +264,7 @@ def _say(line: str, style: str = "") -> None:
     """A line of words; a terminal breaks it between them."""
     from rich.text import Text
 
-    console.show(Text(console.escaped(line), style=style))
+    console.show(Text(escaped(line), style=style))
 
 
 def _number(name: str, value: float, signed: bool = False) -> str:

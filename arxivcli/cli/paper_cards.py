@@ -6,6 +6,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from arxivcli.cli import console
+from arxivcli.printable import escaped
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,8 +35,8 @@ def _card(paper: Shown, models: list[str]) -> RenderableType:
 
     whole = paper.abstract
     abstract = whole if len(whole) <= _ABSTRACT else whole[: _ABSTRACT - 1] + "…"
-    head = Text.assemble(console.escaped(paper.id), "  ", (console.escaped(paper.title), "bold"))
-    return Constrain(Group(head, Text(console.escaped(abstract), style="dim"), _answers(paper, models), ""), _WIDEST)
+    head = Text.assemble(escaped(paper.id), "  ", (escaped(paper.title), "bold"))
+    return Constrain(Group(head, Text(escaped(abstract), style="dim"), _answers(paper, models), ""), _WIDEST)
 
 
 def _answers(paper: Shown, models: list[str]) -> Table:
@@ -47,7 +48,7 @@ def _answers(paper: Shown, models: list[str]) -> Table:
     answers = [found[:count] for found in paper.answers]
     said = {label for found in answers for label, _ in found}
     table = Table.grid(padding=(0, 3, 0, 0))
-    table.add_row("true, - missed", *(f"{console.escaped(name)}, + extra" for name in models), style="italic")
+    table.add_row("true, - missed", *(f"{escaped(name)}, + extra" for name in models), style="italic")
     listed = [_true(label, label in said) for label in paper.categories]
     columns = [[_answered(label, score, label in paper.categories) for label, score in found] for found in answers]
     for row in zip_longest(listed, *columns, fillvalue=Text("")):
