@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,6 +20,9 @@ class Settings(BaseModel):
     """Base of all settings: frozen, nothing unknown, values checked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mixed_on_cpu: ClassVar[bool] = False
+    """Whether training is better done in bf16 where the CPU is quicker in it."""
 
 
 def resolve(schema: type[S], preset: dict[str, Any], config: Path | None = None, changes: Iterable[str] = ()) -> S:

@@ -111,7 +111,7 @@ def test_a_text_does_not_depend_on_its_neighbours(models: dict[str, Path]) -> No
 def test_the_same_settings_make_the_same_bytes(few: Path, encoder: Path, tmp_path: Path) -> None:
     first = train(few, encoder, tmp_path / "a" / "mine", "dropout=0.1")
     again = tmp_path / "b" / "mine"
-    training.train(few, "scibert", again, Silent(), config=first / "settings.toml", device="cpu")
+    training.train(few, "scibert", again, Silent(), config=first / "settings.toml", device="cpu", precision="fp32")
     assert contents(again) == contents(first)
     other = train(few, encoder, tmp_path / "c" / "mine", "dropout=0.1", "seed=1")
     assert contents(other)["model.safetensors"] != contents(first)["model.safetensors"]
@@ -266,12 +266,16 @@ def test_presets_are_scibert(preset: str) -> None:
 # Devices and processes.
 
 
-def test_devices_asked_for_and_found() -> None:
+def test_devices_asked_for_and_found(monkeypatch: pytest.MonkeyPatch) -> None:
     noted = Noted()
     assert devices.find("auto", "auto", noted).device == "cpu"
     assert noted.notes == ["training on the CPU: no GPU found"]
     assert devices.find("cpu", "auto", noted) == devices.find("cpu", "fp32", noted)
     assert devices.find("cpu", "bf16", noted).precision == "bf16"
+    for able, chosen in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"avx512_bf16": able}, raising=False)
+        assert devices.find("cpu", "auto", noted, mixed_on_cpu=True).precision == chosen
+        assert devices.find("cpu", "auto", noted).precision == "fp32"
     for name in ("cuda", "mps", "xpu"):
         with pytest.raises(TrainingError, match=f"cannot train on {name}: ") as caught:
             devices.find(name, "auto", noted)
@@ -295,7 +299,7 @@ def test_two_processes_go_the_way_of_one(few: Path, encoder: Path, tmp_path: Pat
     start += [f"{port}{free_port()}", "-m", "arxivcli"]
     own = (f'encoder="{encoder}"', *QUICK, *changes)
     output, cache = tmp_path / "two" / "mine", tmp_path / "cache"
-    command = ["train", "-m", "scibert-full", "-d", str(few), "-o", str(output), "--device=cpu"]
+    command = ["train", "-m", "scibert-full", "-d", str(few), "-o", str(output), "--device=cpu", "--precision=fp32"]
     ran = subprocess.run(
         [sys.executable, "-m", *start, *command, *(f"--set={change}" for change in own)],
         capture_output=True,

@@ -36,7 +36,7 @@ def train(
     ] = None,
     device: DeviceOption = "auto",
     precision: Annotated[
-        Precision, typer.Option(help="Of the arithmetic; auto is bf16 on GPUs that have it.")
+        Precision, typer.Option(help="Of the arithmetic; auto is bf16 where that is quicker.")
     ] = "auto",
     wandb: Annotated[
         Tracking | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from arxivcli.settings import Settings
 
 class FinetunedSettings(Settings):
     """Settings of a fine-tuned transformer; README and presets say what they are good for."""
+
+    mixed_on_cpu: ClassVar[bool] = True
 
     kind: Literal["finetuned"] = "finetuned"
     encoder: str

@@ -79,7 +79,7 @@ def train(
     _check(shards, labels)
     run = _Run(chosen, shards, labels, output)
     _refuse_foreign(output)
-    place = devices.find(device, precision, progress)
+    place = devices.find(device, precision, progress, chosen.mixed_on_cpu)
     first = place.rank == 0
     if first and shards.rows("calibration") < calibration.ENOUGH:
         progress.note(f"only {shards.rows('calibration')} calibration papers: probabilities stay as they come")
