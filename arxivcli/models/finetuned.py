@@ -12,10 +12,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from arxivcli import accelerators
 from arxivcli.errors import FolderError
-from arxivcli.models import encoders, tokens
+from arxivcli.models import bucketing, encoders, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 WEIGHTS = "model.safetensors"
-_TOKENS_AT_ONCE = 8192
-_TEXTS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +40,7 @@ class FinetunedClassifier:
         """
         logits = np.empty((len(texts), len(self.labels)), np.float32)
         ids = tokens.encoded(self._cutter, texts)
-        for rows in batches(np.array([len(text) for text in ids], np.int64)):
+        for rows in bucketing.batches(np.array([len(text) for text in ids], np.int64)):
             read, mask = tokens.padded([ids[row] for row in rows], self.padding)
             with torch.inference_mode():
                 found = self.network(
@@ -97,13 +94,3 @@ class FinetunedClassifier:
         names = network.config.id2label
         network.eval()
         return cls(tuple(names[i] for i in range(len(names))), network.to(place), cast("Any", tokenizer))
-
-
-def batches(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Rows of texts of like length, longest first: a bounded number of padded tokens in each."""
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        count = int(np.clip(_TOKENS_AT_ONCE // max(1, lengths[order[start]]), 1, _TEXTS_AT_ONCE))
-        yield order[start : start + count]
-        start += count

@@ -12,8 +12,8 @@ from torch import distributed, nn
 
 from arxivcli import metrics
 from arxivcli.errors import FolderError, TrainingError
-from arxivcli.models import encoders, tokens, tuning
-from arxivcli.models.finetuned import FinetunedClassifier, batches
+from arxivcli.models import bucketing, encoders, tokens, tuning
+from arxivcli.models.finetuned import FinetunedClassifier
 from arxivcli.models.mix import Mix
 from arxivcli.models.targets import losses, targets
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from arxivcli.models.tokens import Papers
     from arxivcli.surroundings import Surroundings
 
-_WINDOW = 64
-"""Batches whose papers are sorted by length together: enough for little padding, few enough to stay mixed."""
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _FIRST_SCALE = 4096.0
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -57,7 +55,8 @@ class FinetunedTrainee:
         self._training, self._validation = (tokens.Papers.of(self._tokenizer, some, surroundings) for some in papers)
         count = max(1, len(papers[0].truth))
         self.papers_per_step = min(settings.batch_size, count)
-        self.steps_per_epoch = count // self.papers_per_step
+        self._steps = bucketing.Steps(self._training.whole.lengths, self.papers_per_step, settings.seed)
+        self.steps_per_epoch = self._steps.per_epoch
         self.epochs = settings.epochs
         self.rate = 0.0
         self._part = settings.micro_batch or -(-self.papers_per_step // self._place.processes)
@@ -81,7 +80,6 @@ class FinetunedTrainee:
             self._device, init_scale=_FIRST_SCALE, enabled=self._place.precision == "fp16"
         )
         self._fingerprint = self._frozen_hash()
-        self._epoch_order = -1, np.empty(0, np.int64)
 
     @classmethod
     def prepare(
@@ -143,7 +141,7 @@ class FinetunedTrainee:
     def _gradients(self, number: int) -> float | None:
         """Gradients of the whole batch, summed over processes; its loss, None when a process ran out of memory."""
         self._stepper.zero_grad(set_to_none=True)
-        rows = self._rows(number)
+        rows = self._steps[number]
         from_title = np.random.default_rng([self.settings.seed, 2, number]).random(len(rows)) < self.settings.title_only
         total, failed = torch.zeros((), device=self._place.device), False
         for part, start in enumerate(range(0, len(rows), self._part)):
@@ -203,22 +201,9 @@ class FinetunedTrainee:
             ).logits
         return found.float()
 
-    def _rows(self, number: int) -> NDArray[np.int64]:
-        """Training papers of a step: alike in length, in an order that seed and epoch decide."""
-        epoch, place = divmod(number, self.steps_per_epoch)
-        if self._epoch_order[0] != epoch:
-            chance = np.random.default_rng([self.settings.seed, 1, epoch])
-            order = chance.permutation(len(self._training.truth))
-            lengths = self._training.whole.lengths[order]
-            window = np.arange(len(order)) // (_WINDOW * self.papers_per_step)
-            order = order[np.lexsort((lengths, window))][: self.steps_per_epoch * self.papers_per_step]
-            self._epoch_order = epoch, chance.permutation(order.reshape(self.steps_per_epoch, -1))
-        rows: NDArray[np.int64] = self._epoch_order[1][place]
-        return rows
-
     def batch(self, number: int) -> Sequence[str]:
         """Ids of the papers of a step."""
-        return self._training.ids(self._rows(number))
+        return self._training.ids(self._steps[number])
 
     def validate(self) -> dict[str, float]:
         """Loss, top-1, top-3 and macro-F1 on the validation papers in the wanted mix of labels, and top-1 by titles."""
@@ -245,7 +230,7 @@ class FinetunedTrainee:
         logits = torch.zeros((len(papers.truth), len(self.labels)), device=self._place.device)
         lengths = papers.titles.lengths if from_title.all() else papers.whole.lengths
         with torch.inference_mode():
-            for number, rows in enumerate(batches(lengths)):
+            for number, rows in enumerate(bucketing.batches(lengths)):
                 if number % self._place.processes == self._place.rank:
                     logits[torch.from_numpy(rows)] = self._logits(papers, rows, from_title[rows])
             if self._place.processes > 1:
