@@ -29,6 +29,7 @@ class FinetunedSettings(Settings):
     weight_decay: float = Field(0.01, ge=0)
     max_norm: float = Field(1.0, gt=0)
     dropout: float | None = Field(None, ge=0, lt=1)
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     cross_lists: float = Field(0.0, ge=0, lt=1)
     title_only: float = Field(0.1, ge=0, le=1)

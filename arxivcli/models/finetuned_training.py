@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from arxivcli.surroundings import Surroundings
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_DROPOUT = ("hidden_dropout_prob", "dropout", "resid_dropout", "mlp_dropout")
+_ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
+"""What encoders of different families call it."""
 _FIRST_SCALE = 4096.0
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -91,9 +94,10 @@ class FinetunedTrainee:
     ) -> Self:
         """Load the encoder and turn both splits into tokens. Raises as `encoders.load` does."""
         torch.manual_seed(settings.seed)
-        options: dict[str, Any] = {}
+        # A config takes of these what it knows. Without dropout in it, attention is a third to a half quicker.
+        options: dict[str, Any] = dict.fromkeys(_ATTENTION_DROPOUT, settings.attention_dropout)
         if settings.dropout is not None:
-            options = {"hidden_dropout_prob": settings.dropout, "attention_probs_dropout_prob": settings.dropout}
+            options |= dict.fromkeys(_DROPOUT, settings.dropout)
         if settings.task == "all":
             options["problem_type"] = "multi_label_classification"
         pretrained = encoders.load(settings.encoder, training.labels, options, surroundings.progress)
