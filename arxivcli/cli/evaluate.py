@@ -13,6 +13,8 @@ from arxivcli.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from arxivcli.models.shelf import Model
+    from arxivcli.progress import Progress
+    from arxivcli.steps.evaluation import Evaluation
 
 LOOKING, MEASURING = "What is shown", "How it is measured"
 
@@ -74,6 +76,7 @@ def evaluate(
         progress := console.progress(state(context)),
         output,
         workers or parallel.cores(),
+        lambda report, folder: _draw(report, folder, progress),
     )
     for caveat in evaluation_tables.caveats(report):
         progress.note(caveat)
@@ -81,6 +84,14 @@ def evaluate(
     if output is not None:
         progress.note(f"saved {output}")
     gate.check(report, required)
+
+
+def _draw(report: Evaluation, folder: Path, progress: Progress) -> None:
+    """The page and the figures; matplotlib is loaded for them alone."""
+    from arxivcli.reporting import evaluation, evaluation_results
+    from arxivcli.reporting.folder import write_report
+
+    write_report(evaluation.page(evaluation_results.results(report)), folder, progress)
 
 
 def _loaded(names: list[str], device: str) -> dict[str, Model]:

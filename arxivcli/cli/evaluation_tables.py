@@ -39,9 +39,6 @@ _WIDE: Final = 100
 """Columns of a terminal from which meanings and bars are shown."""
 
 _BAR: Final = 20
-_RARE: Final = 0.05
-"""p-values below are no luck."""
-
 _MANY: Final = 2
 """From so many models on, each has a column."""
 
@@ -137,11 +134,7 @@ def _cell(name: str, figure: Estimate | None, signed: bool = False, wide: bool =
 
 def _afterwards(report: Evaluation) -> Iterator[str]:
     for found in report.comparisons:
-        top1 = found.differences["top1"]
-        if (top1.low > 0 or top1.high < 0) and found.mcnemar_midp < _RARE:
-            verdict = f"{found.second if top1.low > 0 else found.first} is better"
-        else:
-            verdict = "no difference that these papers could tell"
+        verdict = f"{found.better} is better" if found.better else "no difference that these papers could tell"
         yield (
             f"{found.second} against {found.first}: {verdict}; only one right: {found.only_second:,} against "
             f"{found.only_first:,}, McNemar p = {found.mcnemar_exact:.2g} (mid-p {found.mcnemar_midp:.2g})"

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from arxivcli.metrics.quality import Draws
 
+RARE = 0.05
+"""p-values below are no luck."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -38,6 +41,14 @@ class Comparison:
     mcnemar_exact: float
     mcnemar_midp: float
     differences: dict[str, Estimate]
+
+    @property
+    def better(self) -> str | None:
+        """The name of the model whose first answers are right more often; None when these papers cannot tell."""
+        top1 = self.differences["top1"]
+        if self.mcnemar_midp >= RARE or top1.low <= 0 <= top1.high:
+            return None
+        return self.second if top1.low > 0 else self.first
 
 
 def mcnemar(only_first: int, only_second: int) -> tuple[float, float]:

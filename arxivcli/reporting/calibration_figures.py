@@ -38,6 +38,15 @@ class Reliability:
         return confidence, accuracy, weight / weight.sum() if some.any() else weight
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """Conformal sets, (n,) each: coverage promised, coverage achieved, mean number of labels in a set."""
+
+    promised: ArrayLike
+    achieved: ArrayLike
+    sizes: ArrayLike | None = None
+
+
 def reliability(name: str, title: str, says: str, series: Mapping[str, Reliability]) -> Figure:
     """Share right against confidence, with how many answers are that confident underneath.
 
@@ -87,29 +96,25 @@ def _draw_bins(axes: Axes, canvas: Canvas, number: int, confidence: Array, accur
     axes.scatter(confidence, accuracy, 14 + 300 * weight, color=colour, marker=MARKERS[number], zorder=3)
 
 
-def coverage(
-    name: str, title: str, says: str, promised: ArrayLike, achieved: ArrayLike, sizes: ArrayLike | None = None
-) -> Figure:
+def coverage(name: str, title: str, says: str, series: Mapping[str, Coverage]) -> Figure:
     """How often the sets hold the truth against how often they promise to; their mean size is in the table.
 
     Args:
         name: of its files.
         title: what it is.
         says: what there is to see.
-        promised: (n,) coverages asked for.
-        achieved: (n,) shares of papers whose set holds their label.
-        sizes: (n,) mean number of labels in a set.
+        series: by model.
     """
+    drawn = {model: Line(sets.promised, sets.achieved) for model, sets in series.items()}
     figure = lines(
-        name, title, says, {"achieved": Line(promised, achieved)}, x=("coverage promised", "percent"),
-        y=("coverage achieved", "percent"), diagonal=True,
-    )  # fmt: skip
-    if sizes is None:
+        name, title, says, drawn, x=("coverage promised", "percent"), y=("coverage achieved", "percent"), diagonal=True
+    )
+    if any(sets.sizes is None for sets in series.values()):
         return figure
-    table = figure.table
-    labels = decimals(sizes, 2)
-    rows = tuple((*row, size) for row, size in zip(table.rows, labels, strict=True))
-    return Figure(name, title, says, Table((*table.columns, "labels in a set"), rows), figure.draw)
+    sizes = [text for sets in series.values() if sets.sizes is not None for text in decimals(sets.sizes, 2)]
+    rows = tuple((*row, size) for row, size in zip(figure.table.rows, sizes, strict=True))
+    table = Table((*figure.table.columns, "labels in a set"), rows, figure.table.words)
+    return Figure(name, title, says, table, figure.draw)
 
 
 def abstention(name: str, title: str, says: str, series: Mapping[str, Line]) -> Figure:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from arxivcli.reporting.drawing import Figure
     from arxivcli.steps.survey import Lengths, Survey
 
+COMMAND = "arxivcli preprocess"
 MOST_DIFFERING = 12
 """Labels shown of each split whose share is other than in train."""
 
@@ -51,7 +52,9 @@ def page(survey: Survey) -> Page:
         Card("duplicates removed", count(sum(survey.dropped.get(reason, 0) for reason in _DUPLICATES))),
     )
     sources = f"{len(survey.sources)} files" if len(survey.sources) > 3 else ", ".join(survey.sources)  # noqa: PLR2004
-    return Page(f"Corpus {survey.name}", f"Made from {sources}, {rule}.", cards, tuple(s for s in sections if s))
+    return Page(
+        f"Corpus {survey.name}", f"Made from {sources}, {rule}.", cards, tuple(s for s in sections if s), COMMAND
+    )
 
 
 def _labels(survey: Survey) -> Section:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
     from numpy.typing import ArrayLike, NDArray
 
+Scale = Literal["year", "month"]
+"""What runs across besides counts and shares; months are counted from January of the year 0."""
+
 _ROW = 15.0  # CSS pixels of a bar and the gap under it
 _ROWS = 50  # bars in a column before another is begun, where there is room
 _LETTER = 6.6  # width of one in bars, about
@@ -206,7 +209,7 @@ def lines(
     says: str,
     series: Mapping[str, Line],
     *,
-    x: tuple[str, Kind | Literal["year"]],
+    x: tuple[str, Kind | Scale],
     y: tuple[str, Kind],
     diagonal: bool = False,
     papers: ArrayLike | None = None,
@@ -289,9 +292,9 @@ def _axes_of_lines(
     scale(axes, "y", y[1])
     if floor is not None:
         axes.set_ylim(bottom=floor)
-    lowest.xaxis.set_major_locator(
-        MaxNLocator(5 if canvas.phone else 10, steps=[1, 2, 5, 10], integer=x[1] in {"year", "count"})
-    )
+    steps = [1, 2, 3, 6, 10] if x[1] == "month" else [1, 2, 5, 10]
+    most = (4 if canvas.phone else 8) if x[1] == "month" else (5 if canvas.phone else 10)
+    lowest.xaxis.set_major_locator(MaxNLocator(most, steps=steps, integer=x[1] in {"year", "month", "count"}))
     scale(lowest, "x", x[1], most=None)
 
 

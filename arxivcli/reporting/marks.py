@@ -71,6 +71,8 @@ def scale(axes: Axes, which: Literal["x", "y"], kind: str, most: int | None = 5)
         axis.set_major_locator(MaxNLocator(most, integer=kind == "count"))
     if kind == "percent":
         axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    elif kind == "month":
+        axis.set_major_formatter(FuncFormatter(lambda number, _: month(number)))
     elif kind == "count":
         axis.set_major_formatter(FuncFormatter(lambda number, _: count(number)))
     else:
@@ -83,7 +85,15 @@ def written(values: NDArray[np.float64], kind: str) -> list[str]:
         return percents(values)
     if kind == "year":
         return [f"{value:.0f}" for value in values.tolist()]
+    if kind == "month":
+        return [month(number) for number in values.tolist()]
     return counts(values) if kind == "count" else decimals(values)
+
+
+def month(number: float) -> str:
+    """`2026-03`, of the months since January of the year 0."""
+    year, of_year = divmod(round(number), 12)
+    return f"{year:04d}-{of_year + 1:02d}"
 
 
 def require_few(series: Mapping[str, object]) -> None:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
-from arxivcli import __version__
+from arxivcli import __version__, reports
 from arxivcli.printable import escaped, shortened
 from arxivcli.reporting import inks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from arxivcli.reporting.drawing import Figure
     from arxivcli.reporting.tables import Table
@@ -58,23 +58,30 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A report: its name, one sentence about it, key figures, and its parts."""
+    """A report: its name, one sentence about it, key figures, its parts, and the command that made it."""
 
     title: str
     lead: str
     cards: tuple[Card, ...] = ()
     sections: tuple[Section, ...] = field(default_factory=tuple)
+    command: str = "arxivcli"
 
     def figures(self) -> Iterator[Figure]:
         """All figures in order."""
         for section in self.sections:
             yield from section.figures
 
-    def html(self) -> bytes:
-        """The file, UTF-8; the same page makes the same bytes. Whatever a text holds is shown, never obeyed."""
-        drawn = {figure.name: Markup(figure.inline()) for figure in self.figures()}  # noqa: S704 - svg escapes texts
+    def html(self, inlined: Mapping[str, str] | None = None) -> bytes:
+        """The file, UTF-8; the same page makes the same bytes. Whatever a text holds is shown, never obeyed.
+
+        `inlined` are the figures by name, where they are drawn already (`Figure.inline`).
+        """
+        if inlined is None:
+            inlined = {figure.name: figure.inline() for figure in self.figures()}
+        drawn = {name: Markup(svg) for name, svg in inlined.items()}  # noqa: S704 - svg escapes texts
         template = _environment().get_template("page.html")
-        rendered = template.render(page=self, drawn=drawn, style=_style(), version=__version__)
+        generator = reports.maker(self.command, __version__)
+        rendered = template.render(page=self, drawn=drawn, style=_style(), version=__version__, generator=generator)
         return (rendered.strip() + "\n").encode()
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from arxivcli.reporting.tables import decimal, percent
+from arxivcli.reporting.tables import decimal, percent, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike
 
-    from arxivcli.reporting.calibration_figures import Reliability
+    from arxivcli.reporting.calibration_figures import Coverage, Reliability
     from arxivcli.reporting.figures import Line
 
 Kind = Literal["percent", "decimal"]
@@ -38,6 +38,14 @@ class Measure:
         if self.low is None or self.high is None:
             return ""
         return f"{Measure(self.low).written(kind)} to {Measure(self.high).written(kind)}"
+
+    def change(self, kind: Kind = "percent") -> str:
+        """A difference: `+1.2 (+0.8 to +1.6)`, shares in points."""
+        times, digits = (100, 1) if kind == "percent" else (1, 4)
+        told = signed(times * self.value, digits)
+        if self.low is None or self.high is None:
+            return told
+        return f"{told} ({signed(times * self.low, digits)} to {signed(times * self.high, digits)})"
 
 
 @dataclass(frozen=True)
@@ -62,19 +70,10 @@ class Confusion:
 
 
 @dataclass(frozen=True)
-class Coverage:
-    """Conformal sets, (n,) each: coverage promised, coverage achieved, mean number of labels in a set."""
+class Periods:
+    """Share right of the papers of each of n years or months with its 95 % interval, and how many papers there are."""
 
-    promised: ArrayLike
-    achieved: ArrayLike
-    sizes: ArrayLike | None = None
-
-
-@dataclass(frozen=True)
-class Yearly:
-    """Share right of the papers of each of n years with its 95 % interval, and how many papers there are."""
-
-    years: ArrayLike
+    times: ArrayLike
     accuracy: ArrayLike
     low: ArrayLike
     high: ArrayLike
@@ -83,35 +82,53 @@ class Yearly:
 
 @dataclass(frozen=True)
 class Slice:
-    """Some papers that belong together ("without abstract", "hep-*") and how good the model is on them."""
+    """Some papers that belong together ("without abstract", "hep-*") and by model how often it is right on them."""
 
     name: str
     papers: int
-    top1: Measure
+    top1: Mapping[str, Measure]
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A paper whose categories look wrong: what it has, what a model is surer of, and how sure it is of that."""
+
+    title: str
+    categories: str
+    suggested: str
+    confidence: float
 
 
 @dataclass(frozen=True)
 class Results:
-    """What one evaluation found.
+    """What one evaluation found. Whatever is by model has `model` first, then those it is compared with.
 
     Attributes:
-        model: name of the model.
+        model: name of the first model, which the others are compared with.
         corpus: name of the papers' folder.
         split: which of its splits.
         papers: how many.
         weighted: what the papers are weighted to; empty when each counts one.
-        measures: name of a figure -> model -> its value; the first model is `model`. The first figures become cards.
+        remarks: sentences on what should be known before the figures are believed.
+        measures: name of a figure -> model -> its value. The first figures become cards.
+        title_measures: the same from titles alone.
+        differences: name of a figure -> the second model's less the first's; empty unless there are two.
+        title_differences: the same from titles alone.
         decimal_measures: names of those figures that are no shares (nll, ece).
-        significance: a sentence on whether the models differ by more than chance.
+        significance: sentences on whether the models differ by more than chance.
         labels: the L labels.
-        confusion: (L, L) papers whose label is the row's and whose answer is the column's.
-        per_label: precision, recall, F1, support.
+        confusion: by model, (L, L) papers whose label is the row's and whose answer is the column's.
+        per_label: by model, precision, recall, F1, support.
         reliability: for example {"before calibration": ..., "after": ...}.
-        coverage: of conformal sets.
+        coverage: by model, of conformal sets.
+        set_sizes: by model, (largest + 1,) share of papers with so many labels in their set.
         yearly: by model.
+        monthly: by model; months are counted from January of the year 0.
         abstention: by model: x the share of papers answered, y the share right of these.
-        confusions: the most frequent, largest first.
-        slices: in the order they are shown.
+        confusions: by model, the most frequent, largest first.
+        suspects: by model, the most suspicious first; some of them.
+        suspected: by model, how many there are.
+        slices: by what they are, in the order they are shown.
     """
 
     model: str
@@ -120,18 +137,31 @@ class Results:
     papers: int
     measures: Mapping[str, Mapping[str, Measure]]
     weighted: str = ""
+    remarks: tuple[str, ...] = ()
+    title_measures: Mapping[str, Mapping[str, Measure]] = field(default_factory=dict)
+    differences: Mapping[str, Measure] = field(default_factory=dict)
+    title_differences: Mapping[str, Measure] = field(default_factory=dict)
     decimal_measures: tuple[str, ...] = ("nll", "ece")
-    significance: str = ""
+    significance: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
-    confusion: ArrayLike | None = None
-    per_label: Labels | None = None
+    confusion: Mapping[str, ArrayLike] = field(default_factory=dict)
+    per_label: Mapping[str, Labels] = field(default_factory=dict)
     reliability: Mapping[str, Reliability] = field(default_factory=dict)
-    coverage: Coverage | None = None
-    yearly: Mapping[str, Yearly] = field(default_factory=dict)
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    set_sizes: Mapping[str, ArrayLike] = field(default_factory=dict)
+    yearly: Mapping[str, Periods] = field(default_factory=dict)
+    monthly: Mapping[str, Periods] = field(default_factory=dict)
     abstention: Mapping[str, Line] = field(default_factory=dict)
-    confusions: tuple[Confusion, ...] = ()
-    slices: tuple[Slice, ...] = ()
+    confusions: Mapping[str, tuple[Confusion, ...]] = field(default_factory=dict)
+    suspects: Mapping[str, tuple[Suspect, ...]] = field(default_factory=dict)
+    suspected: Mapping[str, int] = field(default_factory=dict)
+    slices: Mapping[str, tuple[Slice, ...]] = field(default_factory=dict)
 
     def kind(self, measure: str) -> Kind:
         """How a figure is written."""
         return "decimal" if measure in self.decimal_measures else "percent"
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All models, the first first."""
+        return tuple(dict.fromkeys([self.model, *(name for found in self.measures.values() for name in found)]))

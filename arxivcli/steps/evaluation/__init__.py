@@ -40,10 +40,12 @@ def evaluate(
     progress: Progress,
     output: Path | None = None,
     workers: int = 1,
+    draw: Callable[[Evaluation, Path], None] | None = None,
 ) -> Evaluation:
     """Measure models, each under the name the report shall call it, on the same papers.
 
-    With an `output` folder the report, the predictions and the suspected label errors are written there as well.
+    With an `output` folder the report, the predictions and the suspected label errors are written there as well; when
+    they are, and while nobody else may write there, `draw` is given the report and the folder.
 
     Raises:
         FolderError: the corpus is damaged, or of another level or with other labels than a model.
@@ -60,6 +62,8 @@ def evaluate(
             with folder.predictions(output) as sink:
                 report = _evaluated(models, shards, corpus, question, progress, workers, sink)
             folder.write(output, report)
+            if draw is not None:
+                draw(report, output)
             return report
         return _evaluated(models, shards, corpus, question, progress, workers, sink)
 

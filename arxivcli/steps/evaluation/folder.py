@@ -1,4 +1,7 @@
-"""The report's folder: metrics.json, predictions.parquet, label-errors.csv, and nothing of anybody else's touched."""
+"""The report's folder: metrics.json, predictions.parquet, label-errors.csv, and nothing of anybody else's touched.
+
+Its page and figures are drawn by whoever shows the report, in `reporting`; an old page goes as soon as it is wrong.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from arxivcli import answers, storage
+from arxivcli import answers, reports, storage
 from arxivcli.errors import UsageError
 from arxivcli.steps.evaluation.report import MADE_BY
 from arxivcli.steps.evaluation.scoring import WRITTEN
@@ -28,7 +31,6 @@ _GROUP: Final = 20_000
 """Papers in a row group at least: slow models come in small batches, which would make large files."""
 
 _MARK: Final = {"made_by": MADE_BY}
-_OTHERS: Final = {"model.json": "a model folder", "manifest.json": "a corpus folder"}
 
 
 @contextmanager
@@ -50,16 +52,11 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def _require_ours(folder: Path) -> None:
-    hint = "choose another --output"
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file, not a folder", hint)
-    for name, what in _OTHERS.items():
-        if (folder / name).exists():
-            raise UsageError(f"{folder} is {what}", hint)
+    reports.require_ours(folder, MADE_BY)
     for name, ours in ((METRICS, _our_metrics), (PREDICTIONS, _our_predictions), (ERRORS, _our_errors)):
         path = folder / name
         if path.exists() and not ours(path):
-            raise UsageError(f"{path} was not written by {MADE_BY}", hint)
+            raise UsageError(f"{path} was not written by {MADE_BY}", "choose another --output")
 
 
 def _our_metrics(path: Path) -> bool:
@@ -104,7 +101,8 @@ def predictions(folder: Path) -> Iterator[Callable[[pa.RecordBatch], None]]:
 
 
 def write(folder: Path, report: Evaluation) -> None:
-    """The review list, then metrics.json with the hashes of the other files, last."""
+    """The review list, then metrics.json with the hashes of both other files; an older page is gone before."""
+    reports.outdate(folder)
     rows = [
         (
             model.name,
