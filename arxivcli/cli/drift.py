@@ -14,6 +14,9 @@ from arxivcli.cli.options import DeviceOption, JsonOption, state
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from arxivcli.progress import Progress
+    from arxivcli.steps.drift import Drift
+
 _WHAT = "Corpus folder, file or folder of papers, or log of predictions"
 
 
@@ -48,7 +51,9 @@ def drift(
     fail_on: Annotated[
         Literal["some", "drift"] | None, typer.Option(help="Exit with 8 when the verdict is this, or worse.")
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for all of it, as drift.json.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for all of it: a page, figures, drift.json.")
+    ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
@@ -57,16 +62,27 @@ def drift(
     from arxivcli.models import shelf
     from arxivcli.steps import drift as step
 
+    if output is not None:
+        step.require_ours(output)
     thresholds = step.Thresholds.of(threshold or ())
     other = None if current is None else _place(current)
     question = step.Question(_place(reference), other, before, split, sample, seed)
     progress = console.progress(state(context))
     report = step.drift(question, shelf.load(model or shelf.BUILTIN, device), model is not None, thresholds, progress)
     if output is not None:
-        progress.note(f"saved {step.save(report, output)}")
+        step.save(report, output, lambda report, folder: _draw(report, folder, progress))
+        progress.note(f"saved {output}")
     console.show_json(report.as_json()) if as_json else drift_tables.show(report)
     if fail_on is not None:
         step.require(report, fail_on)
+
+
+def _draw(report: Drift, folder: Path, progress: Progress) -> None:
+    """The page and the figures; matplotlib is loaded for them alone."""
+    from arxivcli.reporting import drift
+    from arxivcli.reporting.folder import write_report
+
+    write_report(drift.page(report), folder, progress)
 
 
 def _place(name: str) -> Path | BinaryIO:

@@ -5,66 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arxivcli.cli import console
+from arxivcli.reporting import findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from arxivcli.steps.drift.report import Drift, Finding, LabelShift, SideReport, WordRow
+    from arxivcli.steps.drift.report import Drift, LabelShift, SideReport, WordRow
 
-_COLUMNS = ("figure", "reference", "current", "shift", "limits", "p", "")
-_NUMBERS = frozenset(_COLUMNS[1:-1])
-_POINTS = frozenset({"oov", "accuracy"})
+_NUMBERS = frozenset(findings.COLUMNS[1:-1])
 _NAMED = 5
 """Labels or words in a line."""
-_SMALL = 0.001
 
 
 def show(report: Drift) -> None:
     """Print what was compared, the table of figures, what changed by name, the verdict."""
     console.show_line(f"{_side(report.reference)} and {_side(report.current)}, answers of {report.model}")
-    console.show_table(_COLUMNS, [_row(finding) for finding in report.findings], numbers=_NUMBERS)
+    console.show_table(findings.COLUMNS, [findings.row(one) for one in report.findings], numbers=_NUMBERS)
     for what, names in _changes(report):
         if names:
             console.show_line(f"{what}: {names}")
     for what, why in report.not_available.items():
         console.show_line(f"no {what}: {why}")
-    reasons = ", ".join(f"{f.figure} ({_shift(f)})" for f in report.crossed)
+    reasons = ", ".join(f"{f.figure} ({findings.shift(f)})" for f in report.crossed)
     console.show_line(f"verdict: {report.verdict}{f': {reasons}' if reasons else ''}")
 
 
 def _side(side: SideReport) -> str:
     some = f"{side.sampled:,} of " if side.sampled < side.papers else ""
     return f"{side.name} ({some}{side.papers:,} papers)"
-
-
-def _row(finding: Finding) -> tuple[str, ...]:
-    share = finding.measure in _POINTS or finding.figure == "confidence"
-    sides = [
-        "" if value is None else f"{100 * value:.1f} %" if share else f"{value:.1f}"
-        for value in (finding.reference, finding.current)
-    ]
-    p = f"<{_SMALL}" if finding.p < _SMALL else f"{finding.p:.3f}"
-    return finding.figure, *sides, _shift(finding), _limits(finding), p, _verdict(finding)
-
-
-def _verdict(finding: Finding) -> str:
-    if finding.level == "none":
-        return "not significant" if finding.effect > finding.some else ""
-    return "some drift" if finding.level == "some" else "drift"
-
-
-def _shift(finding: Finding) -> str:
-    if finding.measure in _POINTS:
-        points = round(100 * (finding.effect if finding.measure == "oov" else -finding.effect), 1)
-        return f"{points + 0.0:+.1f} points"  # never -0.0
-    return f"{finding.measure} {finding.effect:.2f}"
-
-
-def _limits(finding: Finding) -> str:
-    if finding.measure in _POINTS:
-        sign = "+" if finding.measure == "oov" else "-"
-        return f"{sign}{100 * finding.some:g}, {sign}{100 * finding.drift:g}"
-    return f"{finding.some:g}, {finding.drift:g}"
 
 
 def _changes(report: Drift) -> Iterable[tuple[str, str]]:

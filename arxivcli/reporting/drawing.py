@@ -11,6 +11,7 @@ import re
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -112,15 +113,15 @@ class Figure:
 
     def inline(self) -> str:
         """SVG elements for a page: one for wide screens and, where there is one, one for phones."""
-        kinds = (("wide", WIDE), ("phone", PHONE)) if self.phone else (("only", WIDE),)
+        kinds = [("wide", self._wide), ("phone", self._svg(PLACES, PHONE))] if self.phone else [("only", self._wide)]
         return "\n".join(
-            svg.themed(self._svg(PLACES, width), f"{self.name}-{kind}", escaped(self.title), escaped(self.says), kind)
-            for kind, width in kinds
+            svg.themed(drawn, f"{self.name}-{kind}", escaped(self.title), escaped(self.says), kind)
+            for kind, drawn in kinds
         )
 
     def svg(self) -> bytes:
         """A file for papers and slides: dark on white, words as words."""
-        drawn = svg.plain(self._svg(LIGHT, WIDE), self.name)
+        drawn = svg.coloured(svg.plain(self._wide, self.name), LIGHT.named())
         opening = '<svg font-family="sans-serif" stroke-linejoin="round" '
         return ('<?xml version="1.0" encoding="utf-8"?>\n' + drawn.replace("<svg ", opening, 1) + "\n").encode()
 
@@ -130,6 +131,11 @@ class Figure:
         with _settings():
             self._laid_out(LIGHT, WIDE).savefig(image, format="png", dpi=_PNG_DOTS, metadata={"Software": None})
         return image.getvalue()
+
+    @cached_property
+    def _wide(self) -> str:
+        """Drawn once, for the page and for the file."""
+        return self._svg(PLACES, WIDE)
 
     def _svg(self, inks: Inks, width: int) -> str:
         text = io.StringIO()

@@ -28,6 +28,8 @@ OTHERS: Final = "others"
 """Answers that are the label of no paper, together."""
 
 _TITLE: Final = 90  # characters
+_NUMBERED: Final = "In hundredths of the row's papers: truth downwards, answers across."
+_HEAT: Final = "As strong as the share of the row's papers; frames are archives. The table has the largest confusions."
 
 
 def sections(results: Results) -> list[Section]:
@@ -55,28 +57,26 @@ def _labels(results: Results, model: str, number: int) -> Section | None:
         f1, support = (np.asarray(values, np.float64) for values in (found.f1, found.support))
         worst = [row for row in np.argsort(f1, kind="stable") if support[row] > 0][:WORST]
         tables.append((f"The {len(worst)} with the lowest F1", _label_table(results.labels, found, worst)))
-    if model in results.confusion:
+    if model in results.confusion or model in results.archive_confusion:
         drawn += _matrices(results, model, f"-{number + 1}" if number else "")
     title, folded = _headed(results, "Labels", model)
     return Section(title, (), (), tuple(drawn), tuple(tables), folded) if drawn or tables else None
 
 
 def _matrices(results: Results, model: str, suffix: str) -> list[Figure]:
-    """Archives taken for each other, and labels."""
-    labels, cells = _gathered(results.labels, np.asarray(results.confusion[model], np.float64))
-    archives = [taxonomy.parent(label, "archive") or label for label in labels]
-    names = list(dict.fromkeys(archives))
+    """Archives taken for each other, where labels are finer than these, and labels."""
     found = []
-    if 1 < len(names) < len(labels):
-        member = np.equal.outer(names, archives).astype(np.float64)
-        says = "In hundredths of the row's papers: truth downwards, answers across."
-        title = "Archives taken for each other"
-        found.append(matrices.matrix(f"archives{suffix}", title, says, names, member @ cells @ member.T))
-    says = "As strong as the share of the row's papers; frames are archives. The table has the largest confusions."
-    if len(labels) <= matrices.MOST_NUMBERS:
-        says = "In hundredths of the row's papers: truth downwards, answers across."
-    title = "Labels taken for each other"
-    return [*found, matrices.matrix(f"labels{suffix}", title, says, labels, cells, groups=archives)]
+    if model in results.archive_confusion and results.archives != results.labels:
+        names, cells = _gathered(results.archives, np.asarray(results.archive_confusion[model], np.float64))
+        if len(names) > 1:
+            found.append(matrices.matrix(f"archives{suffix}", "Archives taken for each other", _NUMBERED, names, cells))
+    if model in results.confusion:
+        names, cells = _gathered(results.labels, np.asarray(results.confusion[model], np.float64))
+        says = _NUMBERED if len(names) <= matrices.MOST_NUMBERS else _HEAT
+        archives = [taxonomy.parent(label, "archive") or label for label in names]
+        title = "Labels taken for each other"
+        found.append(matrices.matrix(f"labels{suffix}", title, says, names, cells, groups=archives))
+    return found
 
 
 def _gathered(labels: tuple[str, ...], cells: NDArray[np.float64]) -> tuple[list[str], NDArray[np.float64]]:

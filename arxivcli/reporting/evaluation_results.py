@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MOST_SUSPECTS: Final = 20
 """Shown of each model; the review list has more."""
 
+_SMALL: Final = 0.001
 _FIRST: Final = ("top1", "top3", "any_listed", "archive", "macro_f1", "ece", "coverage", "set_size")
 _DECIMAL: Final = ("mrr", "nll", "brier", "ece", "ece_before", "set_size")
 _SLICES: Final = {
@@ -52,6 +53,8 @@ def results(report: Evaluation) -> Results:
         decimal_measures=_DECIMAL,
         significance=tuple(_significance(found) for found in report.comparisons),
         labels=report.labels,
+        archives=report.archives,
+        archive_confusion={name: model.archive_confusion for name, model in models.items()},
         confusion={name: model.confusion for name, model in models.items()},
         per_label={name: _labels(model.per_label, report.labels) for name, model in models.items()},
         reliability=_reliability(report.models),
@@ -74,7 +77,7 @@ def _remarks(report: Evaluation) -> Iterator[str]:
     if report.question.weights == "arxiv":
         yield f"Weighted, the papers tell as much as {count(report.effective)} that count alike."
     for reason, papers in report.left_out.items():
-        yield f"{count(papers)} others have {reason} and are left out."
+        yield f"Left out: {count(papers)} with {reason}."
     for model in report.models:
         for caveat in model.caveats:
             yield f"{model.name}: {caveat}."
@@ -95,10 +98,10 @@ def _measures(figures: Mapping[str, Mapping[str, Estimate]]) -> dict[str, dict[s
 
 def _significance(found: Comparison) -> str:
     verdict = f"{found.better} is better" if found.better else "no difference that these papers could tell"
+    p = "p < 0.001" if found.mcnemar_exact < _SMALL else f"p = {found.mcnemar_exact:.3f}"
     return (
         f"{found.second} against {found.first}: {verdict}. {count(found.only_second)} papers are answered rightly by "
-        f"{found.second} alone, {count(found.only_first)} by {found.first} alone (McNemar's exact test, "
-        f"p = {found.mcnemar_exact:.2g})."
+        f"{found.second} alone, {count(found.only_first)} by {found.first} alone (McNemar's exact test, {p})."
     )
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from arxivcli.reporting.drawing import Canvas, Figure, label
 from arxivcli.reporting.marks import (
@@ -22,7 +23,7 @@ from arxivcli.reporting.marks import (
     series_label,
     written,
 )
-from arxivcli.reporting.tables import Table, counts
+from arxivcli.reporting.tables import Table, counts, percents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 Scale = Literal["year", "month"]
 """What runs across besides counts and shares; months are counted from January of the year 0."""
+
+_MONTHS = (1, 2, 3, 6, 12, 24, 60, 120, 240)
+"""Apart the ticks of months may be."""
 
 _ROW = 15.0  # CSS pixels of a bar and the gap under it
 _ROWS = 50  # bars in a column before another is begun, where there is room
@@ -203,6 +207,51 @@ def stacked(
     return Figure(name, title, says, table, draw)
 
 
+def histogram(
+    name: str,
+    title: str,
+    says: str,
+    edges: ArrayLike,
+    series: Mapping[str, ArrayLike],
+    *,
+    x: tuple[str, Kind],
+) -> Figure:
+    """Steps of shares over bins of a number, the series over each other.
+
+    Args:
+        name: of its files.
+        title: what it is.
+        says: what there is to see.
+        edges: (b + 1,) of the bins, ascending.
+        series: (b,) share of each that is in each bin.
+        x: what the number is and how it is written.
+    """
+    require_few(series)
+    ends = np.asarray(edges, np.float64)
+    arrays = {what: np.asarray(values, np.float64) for what, values in series.items()}
+    told = written(ends, x[1])
+    table = Table.of((f"{x[0]} from", "to", *arrays), told[:-1], told[1:], *map(percents, arrays.values()))
+
+    def draw(canvas: Canvas) -> Drawing:
+        sheet = canvas.drawing(230 if canvas.phone else 270)
+        axes = sheet.subplots()
+        canvas.dress(axes)
+        handles = []
+        for number, (what, shares) in enumerate(arrays.items()):
+            colour = canvas.inks.series[number]
+            axes.stairs(shares, ends, fill=True, facecolor=colour, alpha=0.18, linewidth=0)
+            axes.stairs(shares, ends, color=colour, linestyle=DASHES[number], linewidth=1.6)
+            handles.append(Line2D([], [], color=colour, linestyle=DASHES[number], label=series_label(canvas, what)))
+        axes.set(xlim=(ends[0], ends[-1]), xlabel=label(x[0]), ylabel="papers")
+        axes.set_ylim(bottom=0)
+        scale(axes, "y", "percent")
+        scale(axes, "x", x[1], most=5 if canvas.phone else 10)
+        legend(sheet, canvas, handles)
+        return sheet
+
+    return Figure(name, title, says, table, draw)
+
+
 def lines(
     name: str,
     title: str,
@@ -292,9 +341,15 @@ def _axes_of_lines(
     scale(axes, "y", y[1])
     if floor is not None:
         axes.set_ylim(bottom=floor)
-    steps = [1, 2, 3, 6, 10] if x[1] == "month" else [1, 2, 5, 10]
-    most = (4 if canvas.phone else 8) if x[1] == "month" else (5 if canvas.phone else 10)
-    lowest.xaxis.set_major_locator(MaxNLocator(most, steps=steps, integer=x[1] in {"year", "month", "count"}))
+    if x[1] == "month":
+        first, last = lowest.get_xlim()
+        most = 4 if canvas.phone else 8
+        step = next((months for months in _MONTHS if last - first <= most * months), _MONTHS[-1])
+        lowest.xaxis.set_major_locator(MultipleLocator(step))
+    else:
+        lowest.xaxis.set_major_locator(
+            MaxNLocator(5 if canvas.phone else 10, steps=[1, 2, 5, 10], integer=x[1] in {"year", "count"})
+        )
     scale(lowest, "x", x[1], most=None)
 
 

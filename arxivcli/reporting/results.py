@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from arxivcli.reporting.figures import Line
 
 Kind = Literal["percent", "decimal"]
+_LARGE = 10
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,28 @@ class Measure:
     high: float | None = None
 
     def written(self, kind: Kind = "percent") -> str:
-        """`66.1 %` or `1.2345`."""
-        return percent(self.value) if kind == "percent" else decimal(self.value, 4)
+        """`66.1 %`, `1.2345` or `12.3`."""
+        return percent(self.value) if kind == "percent" else decimal(self.value, self._digits)
 
     def interval(self, kind: Kind = "percent") -> str:
-        """`65.8 % to 66.4 %`; empty when it is not known."""
+        """`65.8 to 66.4`, shares in hundredths; empty when it is not known."""
         if self.low is None or self.high is None:
             return ""
-        return f"{Measure(self.low).written(kind)} to {Measure(self.high).written(kind)}"
+        times, digits = (100, 1) if kind == "percent" else (1, self._digits)
+        return f"{decimal(times * self.low, digits)} to {decimal(times * self.high, digits)}"
 
     def change(self, kind: Kind = "percent") -> str:
         """A difference: `+1.2 (+0.8 to +1.6)`, shares in points."""
-        times, digits = (100, 1) if kind == "percent" else (1, 4)
+        times, digits = (100, 1) if kind == "percent" else (1, self._digits)
         told = signed(times * self.value, digits)
         if self.low is None or self.high is None:
             return told
         return f"{told} ({signed(times * self.low, digits)} to {signed(times * self.high, digits)})"
+
+    @property
+    def _digits(self) -> int:
+        """After the point of a number that is no share."""
+        return 4 if abs(self.value) < _LARGE else 1
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,9 @@ class Results:
         decimal_measures: names of those figures that are no shares (nll, ece).
         significance: sentences on whether the models differ by more than chance.
         labels: the L labels.
+        archives: the A archives of these.
         confusion: by model, (L, L) papers whose label is the row's and whose answer is the column's.
+        archive_confusion: by model, (A, A) the same by archive.
         per_label: by model, precision, recall, F1, support.
         reliability: for example {"before calibration": ..., "after": ...}.
         coverage: by model, of conformal sets.
@@ -144,7 +153,9 @@ class Results:
     decimal_measures: tuple[str, ...] = ("nll", "ece")
     significance: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    archives: tuple[str, ...] = ()
     confusion: Mapping[str, ArrayLike] = field(default_factory=dict)
+    archive_confusion: Mapping[str, ArrayLike] = field(default_factory=dict)
     per_label: Mapping[str, Labels] = field(default_factory=dict)
     reliability: Mapping[str, Reliability] = field(default_factory=dict)
     coverage: Mapping[str, Coverage] = field(default_factory=dict)

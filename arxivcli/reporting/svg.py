@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from markupsafe import escape
 
 from arxivcli.reporting.inks import PLACES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _BEFORE = re.compile(r"\A.*?(?=<svg)|<metadata>.*?</metadata>\s*|<!--.*?-->\s*|<style.*?</style>\s*", re.DOTALL)
 _OPENING = re.compile(r"<svg [^>]*?viewBox=\"0 0 ([\d.]+) ([\d.]+)\"[^>]*>")
@@ -30,9 +34,7 @@ def themed(drawn: str, name: str, title: str, says: str, kind: str) -> str:
         says: what they are told it shows.
         kind: its CSS class.
     """
-    body = plain(drawn, name)
-    for place, colour in zip(PLACES.named().values(), PLACES.named(), strict=True):
-        body = body.replace(place, f"var({colour})")
+    body = coloured(plain(drawn, name), {colour: f"var({colour})" for colour in PLACES.named()})
     found = _OPENING.search(body)
     if found is None:
         raise ValueError("matplotlib wrote an SVG of another form")
@@ -43,6 +45,13 @@ def themed(drawn: str, name: str, title: str, says: str, kind: str) -> str:
         f'<desc id="{name}-says">{escape(says)}</desc>'
     )
     return opening + body[found.end() :]
+
+
+def coloured(drawn: str, colours: Mapping[str, str]) -> str:
+    """What was drawn with PLACES in these colours, by the names of their CSS custom properties."""
+    for name, place in PLACES.named().items():
+        drawn = drawn.replace(place, colours[name])
+    return drawn
 
 
 def plain(drawn: str, name: str) -> str:

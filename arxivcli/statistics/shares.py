@@ -46,10 +46,16 @@ def stability_index(before: Counts, after: Counts) -> float:
     The symmetric Kullback-Leibler divergence (Jeffreys 1946), named so by credit scoring, whose rule of thumb is:
     below 0.1 nothing, above 0.25 a shift (Siddiqi 2006).
     """
+    return float(stability_parts(before, after).sum())
+
+
+def stability_parts(before: Counts, after: Counts) -> Floats:
+    """What each label adds to the population stability index, (L,), none below zero."""
     if before.sum() == 0 or after.sum() == 0:
-        return 0.0
+        return np.zeros(len(before))
     first, second = _smoothed(before), _smoothed(after)
-    return float(((second - first) * np.log(second / first)).sum())
+    parts: Floats = (second - first) * np.log(second / first)
+    return parts
 
 
 def stability_by_chance(before: Counts, after: Counts, seed: int = 0) -> float:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
 
-import orjson
 import pyarrow.compute as pc
 
-from arxivcli import splits, storage, taxonomy, text
+from arxivcli import splits, taxonomy, text
 from arxivcli.errors import QualityGateError, UsageError
 from arxivcli.models.features import Vocabulary
 from arxivcli.steps.drift import answers, labels, texts, vectors, verdict
+from arxivcli.steps.drift.folder import require_ours, save
 from arxivcli.steps.drift.report import Drift, SideReport
 from arxivcli.steps.drift.sides import Side, parted, source, two
 from arxivcli.steps.drift.verdict import Thresholds
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from arxivcli.steps.drift.answers import Answers
     from arxivcli.taxonomy import Level
 
-__all__ = ["Drift", "Question", "Thresholds", "compare", "drift", "require", "save"]
+__all__ = ["Drift", "Question", "Thresholds", "compare", "drift", "require", "require_ours", "save"]
 
-FILE: Final = "drift.json"
 LOGGED: Final = "the logged predictions"
 _BATCH = 4096
 
@@ -86,12 +85,6 @@ def _month(text: str) -> int:
         return splits.month(text)
     except ValueError as error:
         raise UsageError(f"--before {text} is no month", "write it as 2026-01") from error
-
-
-def save(report: Drift, folder: Path) -> Path:
-    """Write all of the report into a folder, which is made. Raises StorageError."""
-    storage.write_whole(folder / FILE, orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2) + b"\n")
-    return folder / FILE
 
 
 def require(report: Drift, gate: Literal["some", "drift"]) -> None:

@@ -23,6 +23,7 @@ def shift(reference: Mapping[str, int], current: Mapping[str, int]) -> LabelShif
     n, m = int(before.sum()), int(after.sum())
     chi = shares.chi_square(before, after)
     added = shares.jensen_shannon(before, after)
+    parts = shares.stability_parts(before, after)
     p = significance.benjamini_hochberg(shares.two_proportions(before, n, after, m))
     order = np.argsort(-added, kind="stable")
     ratio = shares.ratios(before, after)
@@ -39,6 +40,7 @@ def shift(reference: Mapping[str, int], current: Mapping[str, int]) -> LabelShif
             float(ratio[0][i]),
             (float(ratio[1][i]), float(ratio[2][i])),
             float(added[i]),
+            float(parts[i]),
             float(p[i]),
         )
         for i in order.tolist()
@@ -47,7 +49,7 @@ def shift(reference: Mapping[str, int], current: Mapping[str, int]) -> LabelShif
     return LabelShift(
         reference=n,
         current=m,
-        psi=shares.stability_index(before, after),
+        psi=float(parts.sum()),
         psi_by_chance=shares.stability_by_chance(before, after),
         distance=float(np.sqrt(added.sum())),
         chi_square=chi.statistic,

@@ -31,14 +31,20 @@ def means(reference: Floats, current: Floats, most: float | None = None) -> Numb
 
 
 def _shift(reference: Floats, current: Floats, test: Test, most: float | None) -> NumberShift:
-    if most is None:
-        ends = [np.quantile(side, _NEARLY_ALL) for side in (reference, current) if len(side)]
-        most = max(1.0, *np.ceil(ends).tolist()) if ends else 1.0
-    edges = np.linspace(0, most, BINS + 1)
-    counts = [np.histogram(np.clip(side, 0, most), edges)[0].tolist() for side in (reference, current)]
+    edges = np.linspace(0, most, BINS + 1) if most is not None else _whole_edges(reference, current)
+    counts = [np.histogram(np.clip(side, 0, edges[-1]), edges)[0].tolist() for side in (reference, current)]
     return NumberShift(
         _mean(reference), _mean(current), test.effect, test.p, tuple(edges.tolist()), tuple(counts[0]), tuple(counts[1])
     )
+
+
+def _whole_edges(*sides: Floats) -> Floats:
+    """Edges that each bin of as many whole numbers, up to where nearly all are: no bin is rich or poor by rounding."""
+    ends = [np.quantile(side, _NEARLY_ALL) for side in sides if len(side)]
+    most = max(1.0, *ends) if ends else 1.0
+    width = np.ceil(most / BINS)
+    edges: Floats = np.arange(np.ceil(most / width) + 1) * width
+    return edges
 
 
 def _mean(side: Floats) -> float:

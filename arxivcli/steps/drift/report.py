@@ -40,6 +40,7 @@ class LabelRow:
         ratio: current share / reference share, a half added to each count.
         ratio_interval: of that ratio.
         divergence: what the label adds to the Jensen-Shannon divergence, in bits.
+        psi: what it adds to the population stability index.
         p: that the shares are one, adjusted for the number of labels (false discovery rate).
     """
 
@@ -53,6 +54,7 @@ class LabelRow:
     ratio: float
     ratio_interval: Interval
     divergence: float
+    psi: float
     p: float
 
 
