@@ -93,7 +93,7 @@ def _draw_bins(axes: Axes, canvas: Canvas, number: int, confidence: Array, accur
     colour = canvas.inks.series[number]
     key = line_key(canvas, number, "")
     axes.plot(confidence, accuracy, color=colour, linestyle=key.get_linestyle(), linewidth=1.4)
-    axes.scatter(confidence, accuracy, 14 + 300 * weight, color=colour, marker=MARKERS[number], zorder=3)
+    axes.scatter(confidence, accuracy, 14 + 300 * weight, color=colour, marker=MARKERS[number], zorder=3, clip_on=False)
 
 
 def coverage(name: str, title: str, says: str, series: Mapping[str, Coverage]) -> Figure:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from arxivcli.reporting import figures, findings
-from arxivcli.reporting.drift_parts import SIDES, answers, ends, labels, p_value, texts, words
+from arxivcli.reporting.drift_parts import SIDES, answers, ends, labels, texts, words
 from arxivcli.reporting.page import Card, Page, Section
-from arxivcli.reporting.tables import Table, count, percent, signed
+from arxivcli.reporting.tables import Table, count, papers, percent, signed
 
 if TYPE_CHECKING:
     from arxivcli.steps.drift.report import Drift, Interval, SideReport
@@ -41,15 +41,13 @@ def page(report: Drift) -> Page:
 
 
 def _side(side: SideReport) -> str:
-    return f"{side.name} ({count(side.papers)} papers)"
+    return f"{side.name} ({papers(side.papers)})"
 
 
 def _cards(report: Drift) -> tuple[Card, ...]:
     """The figures that make the verdict what it is, the worst first; else how right the answers are."""
     cards = [
-        Card(
-            one.figure, findings.shift(one), f"{'drift' if one.level == 'drift' else 'some drift'}, p {p_value(one.p)}"
-        )
+        Card(one.figure, findings.shift(one), f"{findings.verdict(one)}, p {findings.p_value(one.p)}")
         for one in report.crossed[:MOST_CARDS]
     ]
     if not cards and report.accuracy is not None:
@@ -64,8 +62,8 @@ def _limits(report: Drift) -> Section:
     """Every figure against its limits."""
     beyond = len(report.crossed)
     told = (
-        f"{beyond} of {len(report.findings)} figures are beyond a limit and no chance: their p-value, corrected for "
-        f"how many figures there are, is at most {report.significance:g}. Beyond the first limit it is some drift, "
+        f"{beyond or 'None'} of {len(report.findings)} figures count: beyond a limit, and no chance (p-value at most "
+        f"{report.significance:g}, corrected for how many figures there are). Beyond the first limit it is some drift, "
         "beyond the second drift."
     )
     text = (told, *_sampled(report.reference, report.current))
@@ -94,24 +92,27 @@ def _right(report: Drift) -> Section | None:
     if (found := report.accuracy) is not None:
         sides = (found.reference, found.current)
         shares = [f"{percent(one.share)} ({ends(one.interval, 100, 1)})" for one in sides]
-        rows.append(("first answers right", *shares, _change(found.change, found.interval), p_value(found.p)))
+        rows.append(("first answers right", *shares, _change(found.change, found.interval), findings.p_value(found.p)))
         rows.append(("papers judged", *(count(one.papers) for one in sides), "", ""))
         same = found.same_mix
         change = _change(same.change, same.interval)
-        name = "right, both sides with one mix of labels"
-        rows.append((name, percent(same.reference), percent(same.current), change, p_value(same.p)))
+        name = "right, one mix of labels"
+        rows.append((name, percent(same.reference), percent(same.current), change, findings.p_value(same.p)))
     if (reach := report.reach) is not None:
         change = _change(reach.current - reach.reference)
-        name = "papers whose label can be answered"
-        rows.append((name, percent(reach.reference), percent(reach.current), change, p_value(reach.p)))
+        name = "label can be answered"
+        rows.append((name, percent(reach.reference), percent(reach.current), change, findings.p_value(reach.p)))
     if (guess := report.estimate) is not None:
-        name = f"right, estimated ({guess.method})"
+        name = "right, estimated"
         change = _change(guess.change)
-        rows.append((name, percent(guess.reference), percent(guess.current), change, p_value(guess.p)))
+        rows.append((name, percent(guess.reference), percent(guess.current), change, findings.p_value(guess.p)))
     if not rows:
         return None
-    table = Table(("share of papers", *SIDES, "change in points", "p"), tuple(rows))
-    return Section("Right answers", (), (), (), (("With 95 % intervals, where they are known", table),))
+    table = Table(("papers", *SIDES, "change", "p"), tuple(rows))
+    text = ["The change is in points. One mix of labels: as if both sides had their labels mixed like the reference."]
+    if guess is not None:
+        text.append(f"Estimated from the confidences, as if nobody knew the labels, by {guess.method}.")
+    return Section("Right answers", tuple(text), (), (), (("With 95 % intervals, where they are known", table),))
 
 
 def _change(points: float, interval: Interval | None = None) -> str:
@@ -124,10 +125,10 @@ def _months(report: Drift) -> Section | None:
     series = {}
     for name, side in zip(SIDES, (report.reference, report.current), strict=True):
         if side.months:
-            papers = {_number(month): number for month, number in side.months.items()}
-            every = range(min(papers), max(papers) + 1)
-            series[name] = figures.Line(list(every), [papers.get(month, 0) for month in every])
-    if sum(len(np.asarray(line.x)) for line in series.values()) <= 1:
+            known = {_number(month): number for month, number in side.months.items()}
+            every = range(min(known), max(known) + 1)
+            series[name] = figures.Line(list(every), [known.get(month, 0) for month in every])
+    if len({month for line in series.values() for month in np.asarray(line.x).tolist()}) <= 1:
         return None
     figure = figures.lines(
         "months", "Papers by month", "Of their first versions.", series,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from arxivcli import taxonomy
-from arxivcli.reporting import figures
+from arxivcli.reporting import figures, findings
 from arxivcli.reporting.drawing import Figure
 from arxivcli.reporting.page import Section
 from arxivcli.reporting.tables import Table, count, counts, decimal, decimals, percent, percents, signed
@@ -28,14 +28,8 @@ MOST_WORDS: Final = 12
 """Words drawn of those that grew and of those that shrank."""
 
 _NAMED: Final = 12  # labels in a sentence
-_SMALL: Final = 0.001
 _TAIL: Final = "What is longer than the scale counts at its end."
 _HALF: Final = "The other half of the reference beside the current side."
-
-
-def p_value(p: float) -> str:
-    """`= 0.012` or `< 0.001`."""
-    return f"< {_SMALL}" if p < _SMALL else f"= {p:.3f}"
 
 
 def ends(interval: Interval, times: float = 1.0, digits: int = 2) -> str:
@@ -82,6 +76,7 @@ def _mix(title: str, name: str, text: str, shift: LabelShift) -> Section:
     if not rows:
         return Section(title, (text, chance, "The mix is the same on both sides."))
     labels = [row.label for row in rows]
+    most = sorted(shift.rows, key=lambda row: -row.psi)[:MOST_LABELS]
     drawn = (
         figures.grouped(
             f"{name}-shares", "Shares before and after", "Those that changed the mix most, the first most.", labels,
@@ -89,8 +84,8 @@ def _mix(title: str, name: str, text: str, shift: LabelShift) -> Section:
         ),
         figures.bars(
             f"{name}-psi", "What each adds to the stability index", "The sum over all labels is the index itself.",
-            labels, [row.psi for row in rows], kind="decimal", columns=("label", "psi"),
-            names=[taxonomy.name(label) for label in labels],
+            [row.label for row in most], [row.psi for row in most], kind="decimal", columns=("label", "psi"),
+            names=[taxonomy.name(row.label) for row in most],
         ),
     )  # fmt: skip
     table = Table.of(
@@ -98,7 +93,7 @@ def _mix(title: str, name: str, text: str, shift: LabelShift) -> Section:
         labels, [taxonomy.name(label) for label in labels],
         percents([row.reference_share for row in rows], 2), percents([row.current_share for row in rows], 2),
         decimals([row.ratio for row in rows], 2), [ends(row.ratio_interval) for row in rows],
-        [p_value(row.p).removeprefix("= ") for row in rows], words=2,
+        [findings.p_value(row.p) for row in rows], words=2,
     )  # fmt: skip
     caption = f"The {len(rows)} that changed most" if len(rows) < len(shift.rows) else "All of them"
     return Section(title, (text, chance, *changes), (), drawn, ((caption, table),))
@@ -137,9 +132,10 @@ def _apart(vectors: VectorShift) -> str:
 
 def _histogram(name: str, title: str, says: str, shift: NumberShift, x: tuple[str, Kind]) -> Figure:
     """Shares of papers by a number of each, on both sides; means are in what is said."""
-    edges = np.asarray(shift.edges)
-    sides = (np.asarray(side, np.float64) for side in (shift.reference, shift.current))
-    shares = [side / max(side.sum(), 1) for side in sides]
+    sides = np.array([shift.reference, shift.current], np.float64)
+    filled = int(np.flatnonzero(sides.any(axis=0)).max(initial=0)) + 1
+    edges = np.asarray(shift.edges)[: filled + 1]
+    shares = sides[:, :filled] / np.maximum(sides.sum(axis=1, keepdims=True), 1)
     means = (
         [percent(mean) for mean in (shift.reference_mean, shift.current_mean)]
         if x[1] == "percent"

@@ -10,7 +10,7 @@ import numpy as np
 from arxivcli.reporting import calibration_figures, evaluation_labels, figures
 from arxivcli.reporting.marks import MOST_SERIES
 from arxivcli.reporting.page import Card, Page, Section
-from arxivcli.reporting.tables import Table, count, counts
+from arxivcli.reporting.tables import Table, counts, papers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ NAMES = {
     "nll": "negative log likelihood",
     "brier": "Brier score",
     "ece": "calibration error",
-    "ece_before": "calibration error before",
+    "ece_before": "uncalibrated error",
     "coverage": "sets hold the primary",
     "set_size": "labels in a set",
 }
@@ -48,7 +48,7 @@ def page(results: Results) -> Page:
     sections = [section for part in parts if (section := part(results)) is not None]
     sections += evaluation_labels.sections(results)
     weighted = f", weighted to {results.weighted}" if results.weighted else ""
-    lead = f"Measured on {count(results.papers)} papers: the {results.split} split of {results.corpus}{weighted}."
+    lead = f"Measured on {papers(results.papers)}: the {results.split} split of {results.corpus}{weighted}."
     *others, last = results.models
     title = f"{', '.join(others)} and {last} compared" if others else f"How good {last} is"
     return Page(title, lead, _cards(results), tuple(sections), COMMAND)
@@ -123,10 +123,10 @@ def _times(results: Results) -> Section | None:
 
 def _over_time(name: str, title: str, unit: str, found: Mapping[str, Periods]) -> Figure:
     series = {model: figures.Line(by.times, by.accuracy, by.low, by.high) for model, by in _drawable(found).items()}
-    papers = next(iter(found.values())).papers
+    below = next(iter(found.values())).papers
     return figures.lines(
         name, title, f"The band is the 95 % interval of each {unit}.", series,
-        x=(unit, "year" if unit == "year" else "month"), y=("right", "percent"), papers=papers,
+        x=(unit, "year" if unit == "year" else "month"), y=("right", "percent"), papers=below,
     )  # fmt: skip
 
 

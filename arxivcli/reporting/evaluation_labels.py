@@ -72,6 +72,8 @@ def _matrices(results: Results, model: str, suffix: str) -> list[Figure]:
             found.append(matrices.matrix(f"archives{suffix}", "Archives taken for each other", _NUMBERED, names, cells))
     if model in results.confusion:
         names, cells = _gathered(results.labels, np.asarray(results.confusion[model], np.float64))
+        if len(names) == 1:
+            return found
         says = _NUMBERED if len(names) <= matrices.MOST_NUMBERS else _HEAT
         archives = [taxonomy.parent(label, "archive") or label for label in names]
         title = "Labels taken for each other"

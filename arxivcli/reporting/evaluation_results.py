@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MOST_SUSPECTS: Final = 20
 """Shown of each model; the review list has more."""
 
+LEAST_A_MONTH: Final = 20
+"""Papers of the middle month, below which a line by month would show chance."""
+
 _SMALL: Final = 0.001
 _FIRST: Final = ("top1", "top3", "any_listed", "archive", "macro_f1", "ece", "coverage", "set_size")
 _DECIMAL: Final = ("mrr", "nll", "brier", "ece", "ece_before", "set_size")
@@ -61,8 +64,11 @@ def results(report: Evaluation) -> Results:
         coverage={name: _coverage(model) for name, model in models.items() if model.covered},
         set_sizes={name: model.set_sizes for name, model in models.items() if len(model.set_sizes)},
         yearly=_periods(models, lambda model: model.per_year, int),
-        monthly=_periods(models, lambda model: model.per_month, _month),
-        abstention={name: Line(model.abstention.answered, model.abstention.accuracy) for name, model in models.items()},
+        monthly=_periods(models, lambda model: model.per_month, _month, LEAST_A_MONTH),
+        abstention={
+            name: Line(model.abstention.answered, model.abstention.accuracy)
+            for name, model in models.items() if len(set(model.abstention.answered.tolist())) > 1
+        },
         confusions={name: tuple(_confusions(model)) for name, model in models.items()},
         suspects={name: tuple(_suspects(model)) for name, model in models.items()},
         suspected={name: model.suspected for name, model in models.items()},
@@ -144,9 +150,12 @@ def _month(name: str) -> int:
 
 
 def _periods(
-    models: Mapping[str, ModelReport], rows: Callable[[ModelReport], Sequence[slices.Slice]], time: Callable[[str], int]
+    models: Mapping[str, ModelReport],
+    rows: Callable[[ModelReport], Sequence[slices.Slice]],
+    time: Callable[[str], int],
+    least: int = 0,
 ) -> dict[str, Periods]:
-    """By model; empty unless there are two periods, for a line needs two points."""
+    """By model; empty unless there are two periods, for a line needs two points, with `least` papers in the middle."""
     return {
         name: Periods(
             [time(row.name) for row in found],
@@ -156,7 +165,7 @@ def _periods(
             [row.papers for row in found],
         )
         for name, model in models.items()
-        if len(found := rows(model)) > 1
+        if len(found := rows(model)) > 1 and np.median([row.papers for row in found]) >= least
     }
 
 

@@ -339,6 +339,9 @@ def _axes_of_lines(
     axes.set_ylabel(label(y[0]))
     lowest.set_xlabel(label(x[0]))
     scale(axes, "y", y[1])
+    for one, which, kind in ((axes, "y", y[1]), (lowest, "x", x[1])):
+        if kind == "percent":
+            _within_shares(one, which)
     if floor is not None:
         axes.set_ylim(bottom=floor)
     if x[1] == "month":
@@ -351,6 +354,14 @@ def _axes_of_lines(
             MaxNLocator(5 if canvas.phone else 10, steps=[1, 2, 5, 10], integer=x[1] in {"year", "count"})
         )
     scale(lowest, "x", x[1], most=None)
+
+
+def _within_shares(axes: Axes, which: str) -> None:
+    """Leave little room beyond 0 % and 100 %, where no tick would mean anything."""
+    low, high = axes.get_ylim() if which == "y" else axes.get_xlim()
+    room = 0.02 * (high - low)
+    ends = max(low, -room), min(high, 1 + room)
+    _ = axes.set_ylim(ends) if which == "y" else axes.set_xlim(ends)
 
 
 def _ends(series: Iterable[Line]) -> tuple[float, float]:

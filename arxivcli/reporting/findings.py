@@ -20,8 +20,12 @@ def row(finding: Finding) -> tuple[str, ...]:
         "" if value is None else f"{100 * value:.1f} %" if share else f"{value:.1f}"
         for value in (finding.reference, finding.current)
     ]
-    p = f"<{_SMALL}" if finding.p < _SMALL else f"{finding.p:.3f}"
-    return finding.figure, *sides, shift(finding), _limits(finding), p, verdict(finding)
+    return finding.figure, *sides, shift(finding), _limits(finding), p_value(finding.p), verdict(finding)
+
+
+def p_value(p: float) -> str:
+    """`0.012` or `<0.001`."""
+    return f"<{_SMALL}" if p < _SMALL else f"{p:.3f}"
 
 
 def shift(finding: Finding) -> str:

@@ -28,6 +28,7 @@ MOST_ROWS = 200
 _STRENGTHS = 12
 _DARKEST = 0.62  # numbers stay readable on the strongest cell, in light and in dark
 _NUMBER = 9.5
+_MARGIN, _LARGEST = 110, 56  # CSS pixels of names, and of a cell at most
 _TICK = 16  # CSS pixels from one name to the next, at least
 _LEAST = 0.005  # of a row: what is written as 0 is left out
 
@@ -49,12 +50,13 @@ def matrix(
     shares = np.divide(cells, cells.sum(axis=1, keepdims=True), out=np.zeros_like(cells), where=cells > 0)
 
     def draw(canvas: Canvas) -> Drawing:
-        sheet = canvas.drawing(canvas.width * 0.93)
+        sheet = canvas.drawing(min(canvas.width * 0.93, _MARGIN + _LARGEST * len(labels)))
         axes = sheet.subplots()
         canvas.dress(axes, grid="")
         _cells(axes, canvas, shares)
         size = max(len(labels), 1)
         axes.set(xlim=(0, size), ylim=(size, 0), aspect="equal", xlabel="answer", ylabel="truth")
+        axes.set_anchor("W")
         axes.xaxis.set_label_position("top")
         axes.xaxis.tick_top()
         if len(labels) <= MOST_NUMBERS:

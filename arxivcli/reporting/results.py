@@ -31,7 +31,7 @@ class Measure:
     high: float | None = None
 
     def written(self, kind: Kind = "percent") -> str:
-        """`66.1 %`, `1.2345` or `12.3`."""
+        """`66.1 %`, `1.234` or `12.3`."""
         return percent(self.value) if kind == "percent" else decimal(self.value, self._digits)
 
     def interval(self, kind: Kind = "percent") -> str:
@@ -52,7 +52,7 @@ class Measure:
     @property
     def _digits(self) -> int:
         """After the point of a number that is no share."""
-        return 4 if abs(self.value) < _LARGE else 1
+        return 3 if abs(self.value) < _LARGE else 1
 
 
 @dataclass(frozen=True)

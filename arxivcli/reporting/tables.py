@@ -40,6 +40,11 @@ def count(number: float) -> str:
     return f"{number:,.0f}" if math.isfinite(number) else UNKNOWN
 
 
+def papers(number: float) -> str:
+    """`1 paper`, `1,234 papers`."""
+    return f"{count(number)} {'paper' if number == 1 else 'papers'}"
+
+
 def percent(share: float, digits: int = 1) -> str:
     """`12.3 %` of 0.123."""
     return f"{100 * share:.{digits}f} %" if math.isfinite(share) else UNKNOWN
