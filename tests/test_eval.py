@@ -466,7 +466,7 @@ def test_the_command_measures_writes_shows_and_fails_the_gate(
     )
     assert ran.returncode == 8
     assert "missing top1>=2 by" in ran.stderr.splitlines()[-1]
-    assert sorted(path.name for path in folder.iterdir()) == REPORT
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*REPORT, "figures", "report.html"])
     assert "handmade against" not in ran.stdout
     assert "builtin against handmade: " in ran.stdout
     for word in ("difference", "McNemar p", "F1 of builtin", "true, - missed", "builtin, + extra", "left out"):

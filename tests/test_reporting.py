@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 from xml.etree.ElementTree import Element
 
 import matplotlib as mpl
@@ -16,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure as Drawing
 
-from arxivcli import taxonomy
+from arxivcli import reports, taxonomy
 from arxivcli.errors import StorageError, UsageError
+from arxivcli.progress import Silent
 from arxivcli.reporting import figures, folder, inks
-from arxivcli.reporting.calibration_figures import Reliability, abstention, coverage, reliability
+from arxivcli.reporting.calibration_figures import Coverage, Reliability, abstention, coverage, reliability
 from arxivcli.reporting.drawing import Figure
 from arxivcli.reporting.figures import Line
 from arxivcli.reporting.matrices import matrix
@@ -41,6 +43,16 @@ def some_bars() -> Figure:
     return figures.bars(
         "some", "F1", "Two.", ["cs.LG", "math.NT"], [0.5, 0.25], kind="decimal", columns=("label", "F1")
     )
+
+
+def histogram() -> Figure:
+    steps = {"reference": [0.25, 0.75, 0.0], "current": [0.0, 0.5, 0.5]}
+    return figures.histogram("words", "Words", "Two.", [0, 2, 4, 6], steps, x=("words", "count"))
+
+
+def by_month() -> Figure:
+    line = Line(np.arange(24119, 24167), np.arange(48))
+    return figures.lines("months", "Months", "One.", {"papers": line}, x=("month", "month"), y=("papers", "count"))
 
 
 def groups() -> Figure:
@@ -65,7 +77,7 @@ def bins() -> Figure:
 
 
 def sets() -> Figure:
-    return coverage("coverage", "Coverage", "Kept.", [0.8, 0.9], [0.81, 0.92], [1.5, 2.25])
+    return coverage("coverage", "Coverage", "Kept.", {"mine": Coverage([0.8, 0.9], [0.81, 0.92], [1.5, 2.25])})
 
 
 def answered() -> Figure:
@@ -81,7 +93,9 @@ def large_matrix() -> Figure:
     return matrix("labels", "Labels", "Confused.", ALL, np.eye(149) * 9 + np.eye(149, k=1), groups=archives)
 
 
-KINDS = [many_bars, some_bars, groups, stack, bands, bins, sets, answered, small_matrix, large_matrix]
+KINDS = [
+    many_bars, some_bars, groups, stack, bands, bins, sets, answered, small_matrix, large_matrix, histogram, by_month,
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +202,12 @@ def test_every_figure_has_its_numbers_beside_it(everything: bytes) -> None:
     ]
     assert table(page, "coverage promised")[1] == ["90.0 %", "92.0 %", "2.25"]
     assert table(page, "papers answered") == [["50.0 %", "90.0 %"], ["100.0 %", "70.0 %"]]
+    assert table(page, "words from", "to") == [
+        ["0", "2", "25.0 %", "0.0 %"],
+        ["2", "4", "75.0 %", "50.0 %"],
+        ["4", "6", "0.0 %", "50.0 %"],
+    ]
+    assert table(page, "month", "papers")[::47] == [["2009-12", "0"], ["2013-11", "47"]]
     small, large = (rows[1:] for rows in page.tables if rows[0][0] == "truth")
     assert small == [
         ["cs", "cs", "8", "80.0 %"],
@@ -197,6 +217,12 @@ def test_every_figure_has_its_numbers_beside_it(everything: bytes) -> None:
     ]
     assert len(large) == 148
     assert large[0] == [ALL[0], ALL[1], "1", "10.0 %"]
+
+
+def test_ticks_of_months_are_januaries() -> None:
+    texts = {text.text for text in drawn_in(by_month().svg()).iter(f"{SVG}text")}
+    assert {"2010-01", "2012-01"} <= texts
+    assert {text[4:] for text in texts if text and re.fullmatch(r"\d{4}-\d\d", text)} <= {"-01", "-07"}
 
 
 def test_the_numbers_of_a_matrix_are_hundredths_of_its_rows() -> None:
@@ -319,6 +345,26 @@ def test_a_report_is_a_page_and_its_figures(tmp_path: Path) -> None:
         "some.svg", "some.png", "splits.svg", "splits.png", "captions.json",
     }  # fmt: skip
     assert (made / "figures/some.svg").read_bytes() == some_bars().svg()
+
+
+def test_drawing_is_watched_and_a_report_cut_short_knows_its_own_figures(tmp_path: Path) -> None:
+    class Stops(Silent):
+        said: ClassVar[list[tuple[str, int | None, str]]] = []
+
+        def begin(self, what: str, total: int | None = None, unit: str = "papers") -> None:
+            self.said.append((what, total, unit))
+
+        def advance(self, *_: int, **__: str | float) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        folder.write_report(report(), tmp_path, Stops())
+    assert Stops.said == [("drawing figures", 2, "figures")]
+    assert (tmp_path / "figures/some.svg").exists()
+    assert not (tmp_path / "report.html").exists()
+    reports.require_ours(tmp_path, "arxivcli")
+    folder.write_report(report(), tmp_path)
+    assert (tmp_path / "report.html").read_bytes() == report().html()
 
 
 def test_figures_of_an_earlier_report_go_and_those_of_others_stay(tmp_path: Path) -> None:
