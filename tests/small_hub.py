@@ -50,6 +50,19 @@ def hub(folder: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[
 
 
 def _facts(name: str, folder: Path, asked: str) -> Answer:
+    if asked in {"/tree/main", f"/tree/{_commit('main')}"}:
+        return _json(
+            [
+                {
+                    "type": "file",
+                    "path": str(path.relative_to(folder)),
+                    "size": path.stat().st_size,
+                    "oid": _commit(path.name),
+                }
+                for path in sorted(folder.rglob("*"))
+                if path.is_file()
+            ]
+        )
     if asked in {"", "/revision/main"}:
         files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
         some = {"id": name, "_id": "1", "modelId": name, "private": False, "tags": [], "sha": _commit("main")}
