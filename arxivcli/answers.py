@@ -27,7 +27,9 @@ PLACES: Final = 4
 _STEPS: Final = 10**PLACES
 
 COLUMNS: Final = ("category", "confidence", "alternatives")
-"""The cells every answer has; `set` follows when a coverage was asked for, `error` always comes last."""
+"""The cells every answer has; `set` follows when a coverage was asked for, `abstained` when answers may be left open,
+`error` always comes last.
+"""
 
 _NEEDS_ESCAPE = r'["\\\x00-\x1f]|[\x{7f}-\x{9f}]'
 _JSON_CONTROL = re.compile("[\x7f-\x9f]")
@@ -45,6 +47,9 @@ def predictions(
     count: int,
     inside: NDArray[np.bool_] | None = None,
     errors: pa.StringArray | None = None,
+    *,
+    least: float = 0.0,
+    abstain: float = 0.0,
 ) -> pa.RecordBatch:
     """PREDICTIONS of n papers.
 
@@ -55,16 +60,25 @@ def predictions(
         count: how many labels an answer names.
         inside: (m, L) which labels are in the conformal sets; None when nobody asked for sets.
         errors: why a paper has no answer, null for m of them; None when all have one.
+        least: labels after the best are named when they have this probability.
+        abstain: where the best has less than this probability no label is named, which is no error.
     """
     errors = pa.nulls(len(ids), pa.string()) if errors is None else errors
     fine = pc.is_null(errors).to_numpy(zero_copy_only=False)
     names = pa.array(labels, pa.string())
     order = metrics.top(probs, count)
+    scores = np.take_along_axis(probs, order, axis=1)
     sizes = np.where(fine, order.shape[1], 0)
+    if least or abstain:
+        named = scores >= np.float32(least)
+        named[:, :1] = True
+        named &= scores[:, :1] >= np.float32(abstain)
+        sizes[fine] = named.sum(axis=1)
+        order, scores = order[named], scores[named]
     columns = [
         ids,
         _parted(sizes, names.take(pa.array(order.ravel()))),
-        _parted(sizes, pa.array(np.take_along_axis(probs, order, axis=1).ravel(), pa.float32())),
+        _parted(sizes, pa.array(scores.ravel(), pa.float32())),
         pa.nulls(len(ids), PREDICTIONS.field("set").type) if inside is None else _sets(names, probs, inside, fine),
         errors,
     ]
@@ -91,7 +105,8 @@ def json_lines(predictions: pa.RecordBatch) -> bytes:
     """PREDICTIONS of n papers as n lines of JSON, each ended by a newline; confidences have four decimals.
 
     `{"id":"2401.01234","top_category":"cs.LG","predictions":[{"category":"cs.LG","name":"Machine Learning",
-    "confidence":0.83}, ...]}`, then `"set"` when a coverage was asked for and `"error"` when there is no answer.
+    "confidence":0.83}, ...]}`, then `"set"` when a coverage was asked for, `"abstained":true` when no category was sure
+    enough, and `"error"` when there is no answer.
     """
     if predictions.num_rows == 0:
         return b""
@@ -105,6 +120,7 @@ def json_lines(predictions: pa.RecordBatch) -> bytes:
         _joined(predictions["labels"], _entries(predictions), ","),
         "]",
         _set(predictions["set"]),
+        _left_open(predictions),
         _error(predictions["error"]),
         "}\n",
         "",
@@ -118,14 +134,22 @@ def json_object(predictions: pa.RecordBatch) -> dict[str, Any]:
     return answer
 
 
-def cells(predictions: pa.RecordBatch, coverage: bool) -> list[tuple[str, ...]]:
-    """The texts of COLUMNS, of `set` when `coverage`, and of `error` for each of n papers; empty where nothing is."""
+def abstained(predictions: pa.RecordBatch) -> pa.BooleanArray:
+    """For which papers no label was sure enough: they have neither labels nor an error."""
+    return pc.and_(pc.equal(pc.list_value_length(predictions["labels"]), 0), pc.is_null(predictions["error"]))
+
+
+def cells(predictions: pa.RecordBatch, coverage: bool, abstaining: bool = False) -> list[tuple[str, ...]]:
+    """The texts of COLUMNS, of `set` when `coverage`, of `abstained` (`yes` or nothing) when `abstaining`, and of
+    `error` for each of n papers; empty where nothing is.
+    """
     labels = predictions["labels"]
     confidence = _confidences(predictions["scores"])
     listed = pc.binary_join_element_wise(labels.flatten(), confidence, " ")
     sets = [pc.binary_join(predictions["set"], " ")] if coverage else []
     columns = [_first(labels), _first(_listed(labels, confidence)), _joined(labels, listed, "; ", skip=1)]
-    columns += [*sets, predictions["error"]]
+    left_open = [pc.if_else(abstained(predictions), "yes", "")] if abstaining else []
+    columns += [*sets, *left_open, predictions["error"]]
     return list(zip(*(column.fill_null("").to_pylist() for column in columns), strict=True))
 
 
@@ -152,10 +176,10 @@ def safe(cell: str) -> str:
     return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
-def names_beside(taken: Iterable[str], coverage: bool) -> tuple[str, ...]:
+def names_beside(taken: Iterable[str], coverage: bool, abstaining: bool = False) -> tuple[str, ...]:
     """Names for the cells of an answer that no `taken` column has: `category`, ...; else `predicted_category`, ..."""
     others = set(taken)
-    wanted = [*COLUMNS, *(["set"] if coverage else []), "error"]
+    wanted = [*COLUMNS, *(["set"] if coverage else []), *(["abstained"] if abstaining else []), "error"]
     if others.isdisjoint(wanted):
         return tuple(wanted)
     named = [f"predicted_{name}" for name in wanted]
@@ -204,6 +228,12 @@ def _every_confidence() -> pa.StringArray:
 def _set(sets: pa.ListArray) -> pa.StringArray:
     listed = pc.binary_join(_listed(sets, _wrapped('"', sets.flatten(), '"')), ",")
     return pc.if_else(pc.is_null(sets), "", _wrapped(',"set":[', listed, "]")).fill_null("")
+
+
+def _left_open(predictions: pa.RecordBatch) -> pa.StringArray | str:
+    if _sizes(predictions["labels"]).all():
+        return ""
+    return pc.if_else(abstained(predictions), ',"abstained":true', "")
 
 
 def _error(errors: pa.StringArray) -> pa.StringArray:

@@ -53,7 +53,7 @@ PREDICTIONS = pa.schema(
     ]
 )
 """An answer: labels best first, calibrated probabilities beside them, conformal set (null when not asked for), and why
-there is no answer (null when fine)."""
+there is no answer (null when fine). Labels are none where there is an error, or where no label was sure enough."""
 
 
 def one_paper(title: str, abstract: str = "", identifier: str = "") -> pa.RecordBatch:

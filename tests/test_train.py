@@ -78,6 +78,7 @@ def test_the_folder_explains_itself(corpus: Path, model: Path) -> None:
     assert card["recipe"] == text.RECIPE
     assert card["labels"] == sorted(invented.TOPICS)
     assert card["corpus"]["manifest_sha256"] == Shards.open(corpus).manifest_sha256
+    assert card["corpus"]["labels"] == Shards.open(corpus).manifest.splits["train"].labels
     assert card["settings"]["lr"] == 0.02
     assert set(card["files"]) == {"weights.safetensors", "settings.toml", "README.md"}
     assert card["calibration"]["temperature"] > 0

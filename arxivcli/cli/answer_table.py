@@ -29,6 +29,8 @@ TITLE, ID, SET, NARROW = 48, 10, 40, 8
 
 NUMBERS = ("confidence",)
 
+_ABSTAINED = "abstained: not sure enough"
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -85,13 +87,15 @@ def _card(title: str, answer: dict[str, Any], coverage: float | None) -> Rendera
     head = [Text(escaped(title), style="bold")] if title else []
     if answer["error"]:
         return Group(*head, Text(f"no answer: {escaped(answer['error'])}", style="red"))
+    foot = [Text(f"{100 * coverage:g}% sure to be one of: {', '.join(answer['set'])}")] if coverage else []
+    if not answer["labels"]:
+        return Group(*head, Text(_ABSTAINED, style="yellow"), *foot)
     grid = Table.grid(padding=(0, 2, 0, 0))
     for label, score in zip(answer["labels"], answer["scores"], strict=True):
         style = "green" if label == answer["labels"][0] else "dim"
         grid.add_row(
             Text(label, style="bold"), Text(taxonomy.name(label)), Text(_bar(score), style=style), _percent(score)
         )
-    foot = [Text(f"{100 * coverage:g}% sure to be one of: {', '.join(answer['set'])}")] if coverage else []
     return Group(*head, grid, *foot)
 
 
@@ -123,6 +127,8 @@ def _rows(page: Seen, coverage: float | None) -> Iterator[list[str | None]]:
         short = title if len(title) <= TITLE else title[: TITLE - 1] + "…"
         if answer["error"]:
             cells = [None, f"no answer: {answer['error']}", None, None]
+        elif not answer["labels"]:
+            cells = [None, _ABSTAINED, None, " ".join(answer["set"] or [])]
         else:
             label, score = answer["labels"][0], answer["scores"][0]
             cells = [label, taxonomy.name(label), _percent(score), " ".join(answer["set"] or [])]

@@ -57,9 +57,9 @@ class Job:
         return form != "table" and (self.output is not None or not sys.stdout.isatty())
 
     def _shape(self, form: Format) -> Any:
-        return (
-            answer_table.shape if form == "table" else outputs.shape(form, self.question.coverage is not None, self.raw)
-        )
+        if form == "table":
+            return answer_table.shape
+        return outputs.shape(form, self.question.coverage is not None, self.raw, self.question.abstain > 0)
 
     def _show(self, form: Format, pages: Iterator[Any], ready: Callable[[], bool]) -> None:
         if form == "table":

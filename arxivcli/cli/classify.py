@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
 import typer
 
 from arxivcli.cli import console, prompt
-from arxivcli.cli.options import DeviceOption, State, state
+from arxivcli.cli.options import DeviceOption, Level, State, state
 from arxivcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ _WHAT = (
     "JSON, JSON lines, CSV, TSV, parquet, or titles line by line (.txt); also packed as .gz, .zst, .zip; - is stdin."
 )
 
+ASKING = "What is asked of the probabilities"
+
 
 def classify(
     context: typer.Context,
@@ -27,8 +29,49 @@ def classify(
     model: Annotated[str, typer.Option("--model", "-m", help="Name or folder of a model.")] = "builtin",
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many categories an answer names.")] = 3,
     coverage: Annotated[
-        float | None, typer.Option(help="Also answer with a set that holds the truth this often, say 0.9.")
+        float | None,
+        typer.Option(
+            help="Also answer with a set that holds the truth this often, say 0.9; not with --prior, --labels."
+        ),
     ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            metavar="uniform|arxiv|corpus|FILE",
+            help="The mix of categories your papers have; FILE is JSON or CSV of category and share.",
+            show_default="the model's",
+            rich_help_panel=ASKING,
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Choose among these only: cs.LG,cs.CL; or all of an archive, a group: stat,grp_physics.",
+            show_default="all",
+            rich_help_panel=ASKING,
+        ),
+    ] = None,
+    level: Annotated[
+        Level | None,
+        typer.Option(help="Answer coarser than the model, probabilities summed.", rich_help_panel=ASKING),
+    ] = None,
+    min_confidence: Annotated[
+        float,
+        typer.Option(
+            metavar="P", min=0, max=1, help="Categories after the first need this confidence.", rich_help_panel=ASKING
+        ),
+    ] = 0.0,
+    abstain: Annotated[
+        float,
+        typer.Option(
+            metavar="P",
+            min=0,
+            max=1,
+            help="Name no category when the first has less than this; that is no error.",
+            rich_help_panel=ASKING,
+        ),
+    ] = 0.0,
     format: Annotated[  # noqa: A002
         Literal["auto", "table", "json", "jsonl", "csv", "tsv"],
         typer.Option("--format", "-f", help="auto: a table at a terminal, else what fits the input."),
@@ -60,7 +103,7 @@ def classify(
     """Name the arXiv categories of papers: one or millions, from files, a pipe, or typed in."""
     from arxivcli import parallel
     from arxivcli.cli.answering import Job
-    from arxivcli.models import shelf
+    from arxivcli.models import shelf, viewing
     from arxivcli.sources.fields import Columns
     from arxivcli.steps import classification, outputs
 
@@ -71,10 +114,12 @@ def classify(
     typed = title is not None or abstract is not None
     _refuse_contradictions(files or [], typed, output, format)
     columns = Columns(title_column, abstract_column, id_column, texts_only=True)
-    question = classification.Question(top, coverage)
+    loaded = shelf.load(model, device)
+    view = viewing.view(loaded.card, prior, labels, level)
+    question = classification.Question(top, coverage, view, min_confidence, abstain)
     several = len(files or []) > 1
     job = Job(
-        shelf.load(model, device),
+        loaded,
         question,
         columns,
         format,
@@ -84,7 +129,7 @@ def classify(
         state(context),
         several,
     )
-    classification.check(job.model, question)
+    classification.check(loaded, question)
     if typed:
         tally = job.run([classification.typed(title or "", abstract or "")])
     elif not files and sys.stdin.isatty():
@@ -95,7 +140,7 @@ def classify(
             source_format,
             columns,
             partial(console.note, state(context)),
-            job.model.most_at_once,
+            loaded.most_at_once,
         )
         tally = job.run(pieces, pieces.ready)
     return _account(tally, keep_going, state(context))

@@ -31,7 +31,7 @@ class Card:
         level: category, archive or group.
         recipe: the text recipe it was trained with (`text.RECIPE`).
         settings: every setting of its training.
-        corpus: manifest hash and row counts of the corpus it was trained on.
+        corpus: manifest hash and row counts of the corpus it was trained on, and training papers by label.
         metrics: what was measured when it was made.
         calibration: temperature and conformal quantiles.
         files: sha256 of every other file of the folder by its path in it (`head.safetensors`, `encoder/config.json`).

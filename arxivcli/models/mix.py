@@ -1,4 +1,6 @@
-"""What papers of each label count in training, and how logits are shifted towards the mix of labels that is wanted."""
+"""What papers of each label count in training, how logits are shifted towards the mix of labels that is wanted, and
+which mix a finished model's probabilities follow.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from arxivcli import priors
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arxivcli.models.base import LabelledTexts
+    from arxivcli.models.card import Card
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,3 +46,31 @@ class Mix:
     def importance(self) -> NDArray[np.float64]:
         """(L,) what validation papers of each label count."""
         return np.exp(2 * self.shift)
+
+
+def learned(card: Card) -> NDArray[np.float64] | None:
+    """The mix of labels that a model's probabilities follow, (L,), see `Mix`; None when its card does not say.
+
+    Papers balanced by b count for the power 1 - b of how many there were, times what the wanted mix is off from theirs.
+    A model of all categories of a paper follows no mix of primary ones.
+    """
+    here, prior = trained_on(card), card.settings.get("prior")
+    power = (prior == "corpus") - card.settings.get("balance", 0)
+    if prior not in {"corpus", "arxiv"} or not of_primaries(card) or (power and here is None):
+        return None
+    mix: NDArray[np.float64] = np.ones(len(card.labels)) if here is None else here**power
+    if prior == "arxiv":
+        mix *= priors.arxiv(card.labels, card.level)  # type: ignore[arg-type]
+    mix /= mix.sum()
+    return mix
+
+
+def trained_on(card: Card) -> NDArray[np.float64] | None:
+    """The mix of labels of the papers that a model was trained on, (L,); None when its card does not say."""
+    papers = card.corpus.get("labels")
+    return None if papers is None else priors.of_papers(card.labels, papers)
+
+
+def of_primaries(card: Card) -> bool:
+    """Whether a model learned nothing but primary categories."""
+    return card.settings.get("task", "primary") == "primary" and not card.settings.get("cross_lists")

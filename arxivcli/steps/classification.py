@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from arxivcli import answers, calibration, parallel, text
-from arxivcli.errors import InputError
+from arxivcli.errors import InputError, UsageError
 from arxivcli.papers import one_paper
 from arxivcli.sources import files
 from arxivcli.sources.blocks import Block, blocks
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from arxivcli.models.shelf import Model
     from arxivcli.sources.streams import Stream
+    from arxivcli.views import View
 
 BATCH = 4096
 """Papers scored at once: what a batch costs however small it is no longer counts, and memory stays small."""
@@ -33,10 +34,33 @@ _NOTHING_TO_READ = "\n"
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of each paper: how many labels, and a set that holds the truth with probability `coverage`."""
+    """What is asked of each paper.
+
+    Attributes:
+        top: how many labels.
+        coverage: of a set that holds the truth with this probability; None for no set.
+        view: how the probabilities are looked at; None for as they are.
+        least: labels after the best one are named when they have this probability.
+        abstain: without a label of this probability none is named.
+    """
 
     top: int = 3
     coverage: float | None = None
+    view: View | None = None
+    least: float = 0.0
+    abstain: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for probabilities that are none, and for a promise that would not be kept."""
+        for option, value in (("--min-confidence", self.least), ("--abstain", self.abstain)):
+            if not 0 <= value <= 1:
+                raise UsageError(f"{option} {value:g} is no probability", "choose one between 0 and 1")
+        if self.coverage is not None and self.view is not None and not self.view.keeps_promises:
+            raise UsageError(
+                "the promise of --coverage holds for all labels of the model in the mix it follows, "
+                "not with --prior or --labels",
+                "leave out one or the other",
+            )
 
 
 @dataclass(frozen=True)
@@ -119,9 +143,15 @@ def answer(
     errors = pc.if_else(pc.and_(pc.is_null(errors), pa.array(~np.isfinite(logits).all(axis=1))), "no score", errors)
     fine = pc.is_null(errors).to_numpy(zero_copy_only=False)
     probs = calibration.calibrated(logits[fine], model.card.calibration)
-    coverage = question.coverage
+    coverage, view = question.coverage, question.view
     inside = None if coverage is None else calibration.conformal_sets(probs, model.card.calibration, coverage)
-    return answers.predictions(papers["id"], model.card.labels, probs, question.top, inside, errors)
+    labels = model.card.labels
+    if view is not None:
+        labels, probs = view.labels, view.probabilities(probs, logits[fine], model.card.calibration)
+        inside = None if inside is None else view.sets(inside, probs)
+    return answers.predictions(
+        papers["id"], labels, probs, question.top, inside, errors, least=question.least, abstain=question.abstain
+    )
 
 
 def check(model: Model, question: Question) -> None:

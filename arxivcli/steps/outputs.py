@@ -64,9 +64,9 @@ def chosen(asked: str, output: Path | None, terminal: bool, source: str) -> Form
     return _SUFFIXES.get(suffix, fitting)
 
 
-def shape(format: Format, coverage: bool, raw: bool) -> Shape[Page]:  # noqa: A002
+def shape(format: Format, coverage: bool, raw: bool, abstaining: bool = False) -> Shape[Page]:  # noqa: A002
     """What turns readings and predictions into pages of that format."""
-    return CellPages(format, coverage, raw) if format in _DELIMITERS else JsonPages()
+    return CellPages(format, coverage, raw, abstaining) if format in _DELIMITERS else JsonPages()
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,11 @@ class CellPages:
     format: Format
     coverage: bool
     raw: bool
+    abstaining: bool = False
 
     def __call__(self, reading: Reading, predictions: pa.RecordBatch) -> Page:
         """The rows; the header is for `write`, which knows when it is due."""
-        added = answers.cells(predictions, self.coverage)
+        added = answers.cells(predictions, self.coverage, self.abstaining)
         between, line_end = _DELIMITERS[self.format], "\n"
         if reading.header is not None and reading.rows is not None:
             if reading.format == self.format and reading.delimiter:
@@ -99,7 +100,7 @@ class CellPages:
             titles = reading.papers["title"].to_pylist()
             rows = list(zip(predictions["id"].fill_null("").to_pylist(), titles, strict=True))
         lines = (row + cells for row, cells in zip(rows, added, strict=True))
-        header = known + answers.names_beside(known, self.coverage)
+        header = known + answers.names_beside(known, self.coverage, self.abstaining)
         content = answers.table(lines, between, raw=self.raw, line_end=line_end)
         return Page(content, header, between, line_end, reading.source)
 

@@ -225,6 +225,7 @@ class _Run:
             corpus={
                 "manifest_sha256": self.identity["corpus"],
                 "papers": {split: self._shards.rows(split) for split in ("train", "validation", "calibration")},
+                "labels": {label: self._shards.manifest.splits["train"].labels[label] for label in self._labels},
             },
             metrics=told
             | {"epochs": [asdict(e) for e in epochs], "validation": best.validation, "calibration": figures},
