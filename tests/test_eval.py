@@ -135,6 +135,29 @@ def test_the_mix_of_arxiv_reaches_every_figure_and_interval(corpus: Path, model:
     assert found.set_sizes @ np.arange(len(found.set_sizes)) == pytest.approx(found.whole.set_size.value)  # type: ignore[union-attr]
 
 
+def test_probabilities_for_the_mix_there_is_are_better(tmp_path: Path, model: Model) -> None:
+    topics = sorted(invented.TOPICS)
+    made_for = dict(zip(topics, (400, 20, 20, 20, 20, 20), strict=True))
+    vague = changed(
+        model,
+        {
+            "settings": {"prior": "corpus"},
+            "corpus": {"labels": made_for},
+            "calibration": dataclasses.replace(model.card.calibration, temperature=12.0),
+        },
+        bias=np.log(np.array(list(made_for.values()), np.float32)) * 12,
+    )
+    corpus = corpus_of(tmp_path, invented.records(400, seed=5))
+    plain, adjusted = (evaluated(vague, corpus, prior=prior).models[0] for prior in (None, "uniform"))
+    assert adjusted.whole.top1.value > plain.whole.top1.value
+    assert adjusted.whole.nll.value < plain.whole.nll.value
+    assert plain.covered
+    assert not adjusted.covered
+    assert evaluated(vague, corpus, prior="corpus").models[0].whole.top1 == plain.whole.top1
+    with pytest.raises(UsageError, match="did you mean uniform"):
+        evaluated(vague, corpus, prior="unifrom")
+
+
 def test_everything_a_page_draws_is_in_the_report(corpus: Path, model: Model) -> None:
     report = evaluated(model, corpus)
     [found] = report.models

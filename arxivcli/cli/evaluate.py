@@ -43,6 +43,15 @@ def evaluate(
     coverage: Annotated[
         float, typer.Option(help="How often a set shall hold the truth.", rich_help_panel=MEASURING)
     ] = 0.9,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            metavar="uniform|arxiv|corpus|FILE",
+            help="Probabilities for this mix of categories, as in classify; without sets.",
+            show_default="the models' own",
+            rich_help_panel=MEASURING,
+        ),
+    ] = None,
     resamples: Annotated[int, typer.Option(min=100, help="Of the bootstrap.", rich_help_panel=MEASURING)] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap and of --show.", rich_help_panel=MEASURING)] = 0,
     by: Annotated[
@@ -72,7 +81,7 @@ def evaluate(
     report = evaluation.evaluate(
         _loaded(models or ["builtin"], device),
         data,
-        evaluation.Question(split, weights, coverage, resamples, seed, show, show_what),
+        evaluation.Question(split, weights, coverage, resamples, seed, show, show_what, prior),
         progress := console.progress(state(context)),
         output,
         workers or parallel.cores(),

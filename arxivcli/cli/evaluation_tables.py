@@ -78,7 +78,8 @@ def caveats(report: Evaluation) -> Iterator[str]:
 def _headline(report: Evaluation) -> Iterator[str]:
     worth = f"as telling as {report.effective:,.0f} that count alike"
     mix = f", weighted to arXiv's mix: {worth}" if report.question.weights == "arxiv" else ""
-    yield f"{report.papers:,} papers of {report.corpus}, {report.question.split}{mix}"
+    prior = f"; probabilities for the mix {report.question.prior}" if report.question.prior else ""
+    yield f"{report.papers:,} papers of {report.corpus}, {report.question.split}{mix}{prior}"
     for reason, papers in report.left_out.items():
         yield f"{papers:,} others have {reason} and are left out"
     for model in report.models:

@@ -10,6 +10,7 @@ import numpy as np
 from arxivcli import calibration, metrics, taxonomy
 from arxivcli.errors import FolderError, InputError, unknown
 from arxivcli.metrics import bootstrap, pairs
+from arxivcli.models import viewing
 from arxivcli.shards import Shards
 from arxivcli.steps.evaluation import folder, looking
 from arxivcli.steps.evaluation.measuring import Measuring
@@ -50,7 +51,7 @@ def evaluate(
     Raises:
         FolderError: the corpus is damaged, or of another level or with other labels than a model.
         InputError: the split is empty, or has no paper that the models know, or a model's scores are no numbers.
-        UsageError: there is no such split or coverage, or the output folder is somebody else's.
+        UsageError: there is no such split, coverage or prior, or the output folder is somebody else's.
         StorageError: the output cannot be written.
     """
     shards = Shards.open(corpus)
@@ -105,8 +106,9 @@ def _evaluated(
     measuring = Measuring(labels, first.facts, importance[first.whole.truth], resamples)
     drawn, measured = {}, {}
     for name, each in found.items():
+        coverages = _coverages(models[name], question.coverage)[: each.whole.inside.shape[1]]
         drawn[name] = (measuring.draws(each.whole), measuring.draws(each.title_only))
-        measured[name] = measuring.measured(each.whole, *drawn[name], _coverages(models[name], question.coverage))
+        measured[name] = measuring.measured(each.whole, *drawn[name], coverages)
         progress.advance()
     progress.end()
     worth = {name: looking.findings(each.whole, measured[name].confusion) for name, each in found.items()}
@@ -156,7 +158,9 @@ def _scored(
     shared = np.all([np.isin(labels, model.card.labels) for model in models.values()], axis=0)
     found = {}
     for name, model in models.items():
-        work = Scoring(model, name, labels, shared, _coverages(model, question.coverage), sink is not None)
+        view = viewing.view(model.card, question.prior)
+        coverages = _coverages(model, question.coverage) if view is None else ()
+        work = Scoring(model, name, labels, shared, coverages, sink is not None, view)
         found[name] = scored(work, shards, question.split, workers, progress, sink)
         if len(found[name].whole) == 0:
             knowing = f"that {name} knows" if len(models) == 1 else "that all of these models know"

@@ -46,6 +46,7 @@ class Question:
         seed: of the bootstrap and of what is shown.
         show: how many papers to show.
         show_what: any papers, those the first model has wrong, its least sure tenth, or suspected label errors.
+        prior: the mix of labels that probabilities are adjusted to, see `models.viewing`; None for the models' own.
     """
 
     split: str = "test"
@@ -55,6 +56,7 @@ class Question:
     seed: int = 0
     show: int = 0
     show_what: ShowWhat = "wrong"
+    prior: str | None = None
 
 
 @dataclass(frozen=True)

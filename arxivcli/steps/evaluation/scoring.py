@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from arxivcli.models.shelf import Model
     from arxivcli.progress import Progress
     from arxivcli.shards import Shards
+    from arxivcli.views import View
 
 WRITTEN = pa.schema([pa.field("model", pa.string()), *PREDICTIONS, PAPERS.field("categories")])
 """What `predictions.parquet` holds: PREDICTIONS, whose they are, and what the paper's categories are."""
@@ -74,6 +75,7 @@ class Scoring:
         shared: (len(labels),) whether all models can answer it.
         coverages: of the conformal sets, the one that was asked for first; empty when the model makes none.
         kept: whether anybody wants the predictions themselves.
+        view: of the probabilities, all labels kept; None for as they are.
     """
 
     model: Model
@@ -82,6 +84,7 @@ class Scoring:
     shared: NDArray[np.bool_]
     coverages: tuple[float, ...]
     kept: bool
+    view: View | None = None
 
     def __call__(self, batch: pa.RecordBatch) -> Scored:
         """What became of the papers. Raises InputError for scores that are no numbers."""
@@ -120,13 +123,18 @@ class Scoring:
             )
         return logits
 
+    def _probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        fitted = self.model.card.calibration
+        probs = calibration.calibrated(logits, fitted)
+        return probs if self.view is None else self.view.probabilities(probs, logits, fitted)
+
     def _outcomes(self, logits: NDArray[np.float32], truth: NDArray[np.int64], listed: NDArray[np.int64]) -> Outcomes:
         fitted = self.model.card.calibration
         places = np.searchsorted(self.labels, self.model.card.labels)
         own = np.zeros(len(self.labels), np.int64)
         own[places] = np.arange(len(places))
         return outcomes(
-            calibration.calibrated(logits, fitted),
+            self._probabilities(logits),
             calibration.probabilities(logits).max(axis=1),
             own[truth],
             listed,
@@ -136,7 +144,7 @@ class Scoring:
 
     def _predictions(self, papers: pa.RecordBatch, logits: NDArray[np.float32]) -> pa.RecordBatch:
         fitted = self.model.card.calibration
-        probs = calibration.calibrated(logits, fitted)
+        probs = self._probabilities(logits)
         inside = calibration.conformal_sets(probs, fitted, self.coverages[0]) if self.coverages else None
         answered = answers.predictions(papers["id"], self.model.card.labels, probs, KEPT, inside)
         name = pa.array([self.name] * len(probs), pa.string())
