@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import invented
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from classifying import answers, run
 from hypothesis import given
 from hypothesis import strategies as st
+from test_classify_ends import end, plain, terminal
 
 from arxivcli import calibration, priors, taxonomy, views
 from arxivcli.calibration import Calibration
@@ -435,3 +438,26 @@ def test_a_pipe_is_answered_with_all_of_it(handmade_model: Path) -> None:
     assert [line["top_category"] for line in found] == ["hep-ph", "cs", None]
     assert [len(line["predictions"]) for line in found] == [1, 1, 0]
     assert found[2]["error"] == "no title"
+
+
+def test_parquet_in_a_file_out(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"title": ["Primes in short intervals", "Quarks"]}), tmp_path / "papers.parquet")
+    done = run(tmp_path / "papers.parquet", "--labels", "math,hep-ph", "--level", "archive", "-o", tmp_path / "out.csv")
+    assert (done.returncode, done.stdout) == (0, b"")
+    found = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert [row["category"] for row in found] == ["math", "hep-ph"]
+    assert found[0]["alternatives"].startswith("hep-ph 0.")
+
+
+def test_a_conversation_keeps_to_what_was_asked(handmade_model: Path) -> None:
+    session = terminal(handmade_model, "--labels", "cs,math", "--level", "archive", "--abstain", "0.7")
+    for title, answer in (("Primes in short intervals", "Mathematics"), ("Quarks", "abstained: not sure enough")):
+        session.expect("Title: ")
+        session.send(f"{title}\r")
+        session.expect("Abstract: ")
+        session.send("\r")
+        session.expect(answer)
+    session.expect("Title: ")
+    session.sendeof()
+    shown, code = end(session)
+    assert (code, "hep-ph" in plain(shown)) == (0, False)

@@ -59,7 +59,12 @@ def classify(
     min_confidence: Annotated[
         float,
         typer.Option(
-            metavar="P", min=0, max=1, help="Categories after the first need this confidence.", rich_help_panel=ASKING
+            metavar="P",
+            min=0,
+            max=1,
+            help="Categories after the first need this confidence; the first is always named.",
+            show_default=False,
+            rich_help_panel=ASKING,
         ),
     ] = 0.0,
     abstain: Annotated[
@@ -68,7 +73,8 @@ def classify(
             metavar="P",
             min=0,
             max=1,
-            help="Name no category when the first has less than this; that is no error.",
+            help="Name no category at all when the first has less than this; that is no error.",
+            show_default=False,
             rich_help_panel=ASKING,
         ),
     ] = 0.0,
