@@ -59,7 +59,7 @@ class View:
             answers: the labels that are kept, and what each is part of.
             factors: (L,) what each probability is multiplied by.
         """
-        if factors is not None and np.allclose(factors, factors.max(), rtol=1e-9):
+        if factors is not None and np.allclose(factors, factors.max(), rtol=1e-9, atol=0):
             factors = None
         if factors is None and all(answers.get(label) == label for label in labels):
             return None
