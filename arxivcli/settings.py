@@ -17,9 +17,9 @@ S = TypeVar("S", bound="Settings")
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, nothing unknown, values checked."""
+    """Base of all settings: frozen, nothing unknown, values checked, numbers finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     mixed_on_cpu: ClassVar[bool] = False
     """Whether training is better done in bf16 where the CPU is quicker in it."""
@@ -32,8 +32,8 @@ def resolve(schema: type[S], preset: dict[str, Any], config: Path | None = None,
         values |= read_toml(config)
     for change in changes:
         key, equals, value = change.partition("=")
-        if not equals:
-            raise UsageError(f"--set {change} has no value", "write --set key=value")
+        if not equals or not key.strip():
+            raise UsageError(f"--set {change} has no {'name' if equals else 'value'}", "write --set key=value")
         values[key.strip()] = _parsed(value.strip())
     try:
         return schema.model_validate(values)
@@ -47,7 +47,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         hint = "give a TOML file of key = value lines"
-        raise UsageError(f"cannot read settings from {path}: {error}", hint) from error
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read settings from {path}: {why}", hint) from error
 
 
 def _parsed(value: str) -> Any:
@@ -63,7 +64,8 @@ def _told(error: ValidationError, schema: type[BaseModel]) -> UsageError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return unknown("setting", key, sorted(schema.model_fields))
+        told = unknown("setting", key, sorted(schema.model_fields))
+        return UsageError(f"{told.what} of {schema.model_fields['kind'].default} models", told.hint)
     return UsageError(f"setting {key} = {first['input']!r}: {first['msg'].lower()}", "correct it and run again")
 
 

@@ -32,10 +32,12 @@ def test_a_file_wins_over_the_preset_and_a_change_over_the_file(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("rat=1", "there is no setting rat; did you mean rate?"),
-        ("xyzzy=1", "there is no setting xyzzy; choose among kind, loud, rate, steps"),
+        ("rat=1", "there is no setting rat of example models; did you mean rate?"),
+        ("xyzzy=1", "there is no setting xyzzy of example models; choose among kind, loud, rate, steps"),
         ("rate=quick", "setting rate = 'quick'"),
         ("rate", "--set rate has no value"),
+        (" = 3", "has no name; write --set key=value"),
+        ("rate=inf", "setting rate = inf: input should be a finite number"),
         ("steps=1.5", "setting steps = 1.5"),
     ],
 )

@@ -27,7 +27,7 @@ def train(
     balance: Annotated[
         float | None, typer.Option(min=0, max=1, help="0 counts papers alike, 1 labels alike (class weights).")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, corpus and settings: same model.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Same seed, corpus and settings: same model.")] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Forget an earlier training in the output folder.")
     ] = False,

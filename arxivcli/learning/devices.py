@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from arxivcli.progress import Progress
 
-_HINT = "see what `python -m torch.utils.collect_env` finds, or train with --device cpu"
+_HINT = "see what `arxivcli doctor` says of it, or train with --device cpu"
 
 
 def find(device: str, precision: str, progress: Progress, mixed_on_cpu: bool = False) -> Place:

@@ -13,7 +13,7 @@ class FastSettings(Settings):
     """Settings of `--model fast`."""
 
     kind: Literal["fast"] = "fast"
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**63)
     dimension: int = Field(128, ge=2, le=1024, multiple_of=2)
     bits: Literal[4, 8] = 4
     min_count: int = Field(12, ge=1)

@@ -15,8 +15,8 @@ class FinetunedSettings(Settings):
     mixed_on_cpu: ClassVar[bool] = True
 
     kind: Literal["finetuned"] = "finetuned"
-    encoder: str
-    seed: int = 0
+    encoder: str = Field(min_length=1)
+    seed: int = Field(0, ge=0, lt=2**63)
     task: Literal["primary", "all"] = "primary"
     max_length: int = Field(512, ge=8)
     freeze_layers: int = Field(0, ge=0)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from arxivcli import __version__, calibration, metrics, settings, storage, taxonomy, text
 from arxivcli.errors import FolderError, InputError, UsageError
 from arxivcli.learning import devices
-from arxivcli.learning.checkpoints import Checkpoints
+from arxivcli.learning.checkpoints import Checkpoints, differences
 from arxivcli.learning.loop import Epoch, fit
 from arxivcli.learning.observers import Audience, Observer
 from arxivcli.models import card as cards
@@ -178,10 +178,12 @@ class _Run:
         if not (self._output / cards.CARD).is_file():
             return None
         card = cards.read(self._output)
-        if card.settings == self.identity["settings"] and card.corpus.get("manifest_sha256") == self.identity["corpus"]:
+        made = {"settings": card.settings, "corpus": card.corpus.get("manifest_sha256")}
+        changed = differences(made, {name: self.identity[name] for name in made})
+        if not changed:
             return card
         raise UsageError(
-            f"{self._output} holds a model trained with other settings or on another corpus",
+            f"{self._output} holds a finished model that differs in: {', '.join(changed)}",
             "choose another --output, or --restart to replace it",
         )
 
