@@ -62,6 +62,31 @@ def test_an_encoder_that_lacks_a_layer(few: Path, encoder: Path, tmp_path: Path)
     assert "do not fit its config: bert.encoder.layer.1.attention" in str(error)
 
 
+@pytest.mark.parametrize("preset", ["scibert-full", "minilm"])
+def test_an_encoder_copied_without_its_tokenizer(few: Path, encoder: Path, tmp_path: Path, preset: str) -> None:
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(encoder / name, folder)
+    with pytest.raises(ArxivcliError, match=r"has no tokenizer\.json nor another vocabulary; copy all files"):
+        training.train(few, preset, tmp_path / "mine", Silent(), changes=(f'encoder="{folder}"',))
+
+
+def test_an_encoder_that_is_a_file(few: Path, encoder: Path, tmp_path: Path) -> None:
+    error = refused(few, encoder / "config.json", tmp_path)
+    assert isinstance(error, UsageError)
+    assert "is a file, not a folder" in str(error)
+
+
+def test_layers_that_are_not_there_are_told_before_anything_is_read(few: Path, encoder: Path, tmp_path: Path) -> None:
+    class Reading(Silent):
+        def begin(self, what: str, total: int | None = None, unit: str = "papers") -> None:  # noqa: ARG002
+            raise AssertionError(what)
+
+    with pytest.raises(UsageError, match="freeze_layers = 9, but the encoder has 3 layers"):
+        train(few, encoder, tmp_path / "mine", "freeze_layers=9", progress=Reading())
+
+
 def test_a_hub_that_cannot_be_reached(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setattr(
@@ -70,7 +95,7 @@ def test_a_hub_that_cannot_be_reached(few: Path, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", nobody)
     error = refused(few, "allenai/scibert_scivocab_uncased", tmp_path)
     assert isinstance(error, RemoteError)
-    assert "cannot take allenai/scibert_scivocab_uncased from the hub" in str(error)
+    assert "allenai/scibert_scivocab_uncased is no folder here, and the hub cannot be had" in str(error)
     assert "n='allenai/scibert_scivocab_uncased'" in str(error)
     assert "--encoder FOLDER" in str(error)
 

@@ -63,6 +63,7 @@ class Encoder:
             )
         except Exception as error:
             raise FolderError(f"{folder} is no encoder: {' '.join(str(error).split())[:200]}", hint) from error
+        encoders.require_words(network.tokenizer, str(folder))
         if max_length is not None:
             most = getattr(getattr(network.transformers_model, "config", None), "max_position_embeddings", max_length)
             network.max_seq_length = min(max_length, most)

@@ -73,9 +73,18 @@ def load(encoder: str, labels: tuple[str, ...], options: dict[str, Any], progres
         raise _told(error, encoder, source) from error
     if not getattr(found.tokenizer, "is_fast", False):
         raise UsageError(f"the tokenizer of {encoder} is of an old kind", "use an encoder that has a tokenizer.json")
+    require_words(found.tokenizer, encoder)
     if len(found.tokenizer) > words(found.network):
         raise FolderError(f"the tokenizer of {encoder} knows more words than its weights", "copy the encoder again")
     return found
+
+
+def require_words(tokenizer: Any, encoder: str) -> None:
+    """Raises FolderError for a tokenizer that takes every word for unknown: the library's own, where no file is."""
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise FolderError(
+            f"{encoder} has no tokenizer.json nor another vocabulary", "copy all files of the encoder, not only weights"
+        )
 
 
 def words(network: PreTrainedModel) -> int:
@@ -106,6 +115,8 @@ def _source(encoder: str, progress: Progress) -> _Source:
                 f"{path} has no {_WEIGHTS[0]}, and other weights are not read", _CONVERT.format(name=path)
             )
         return _Source(local=True)
+    if path.exists():
+        raise UsageError(f"encoder {encoder} is a file, not a folder", "name the folder of a transformers model")
     wrong = UsageError(f"there is no encoder {encoder}", "name a folder, or a name on the Hugging Face hub")
     try:
         get_hf_file_metadata(hf_hub_url(encoder, "config.json"))
@@ -160,7 +171,8 @@ def _told(error: Exception, encoder: str, source: _Source) -> ArxivcliError:
     said = " ".join(str(error).split())[:_MOST_SAID] or type(error).__name__
     if source.why:
         return RemoteError(
-            f"cannot take {encoder} from the hub: {source.why[:_MOST_SAID]}", _ELSEWHERE.format(name=encoder)
+            f"{encoder} is no folder here, and the hub cannot be had: {source.why[:_MOST_SAID]}",
+            _ELSEWHERE.format(name=encoder),
         )
     if "use_safetensors" in said:
         return FolderError(

@@ -55,6 +55,7 @@ class FinetunedTrainee:
         self._tokenizer = pretrained.tokenizer
         self._surroundings = surroundings
         self._place = surroundings.place
+        self._frozen = tuning.freeze(pretrained.network, settings.freeze_layers)  # refuses before long work
         self._training, self._validation = (tokens.Papers.of(self._tokenizer, some, surroundings) for some in papers)
         count = max(1, len(papers[0].truth))
         self.papers_per_step = min(settings.batch_size, count)
@@ -64,7 +65,6 @@ class FinetunedTrainee:
         self.rate = 0.0
         self._part = settings.micro_batch or -(-self.papers_per_step // self._place.processes)
         self._mix = Mix.of(papers[0], settings.balance)
-        self._frozen = tuning.freeze(pretrained.network, settings.freeze_layers)
         network: nn.Module = pretrained.network
         if settings.lora_rank:
             network = tuning.with_lora(
