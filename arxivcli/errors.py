@@ -8,7 +8,7 @@
     ├── FolderError               6   a model or corpus folder is damaged or does not match
     ├── TrainingError             7   training cannot go on
     ├── QualityGateError          8   a number asked for with --require was missed
-    └── StoppedError            130   interrupted by a signal, state kept (143 for SIGTERM)
+    └── StoppedError            130   interrupted by a signal, state kept (143 for SIGTERM, 129 for SIGHUP)
 
 Every message is one sentence with what and where; `hint` says what to do.
 """

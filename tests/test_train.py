@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +21,7 @@ import pytest
 from arxivcli import calibration, text
 from arxivcli.errors import FolderError, InputError, StoppedError, TrainingError, UsageError
 from arxivcli.models import shelf
+from arxivcli.models.fast_training import FastTrainee
 from arxivcli.progress import Silent
 from arxivcli.shards import Shards
 from arxivcli.steps import evaluation, training
@@ -136,7 +139,7 @@ def test_a_finished_training_is_not_done_again(corpus: Path, model: Path) -> Non
 
 
 def test_another_trainings_folder_is_not_overwritten(corpus: Path, model: Path) -> None:
-    with pytest.raises(UsageError, match="other settings or on another corpus"):
+    with pytest.raises(UsageError, match=r"holds a finished model that differs in: settings\.seed \(0 → 3\)"):
         train(corpus, model, "seed=3")
 
 
@@ -152,6 +155,67 @@ def test_another_trainings_checkpoints_are_not_continued(corpus: Path, tmp_path:
     with pytest.raises(UsageError, match=r"settings\.lr \(0\.01 → 0\.02\), settings\.seed \(4 → 0\)"):
         train(corpus, tmp_path / "mine")
     assert train(corpus, tmp_path / "mine", restart=True).card.settings["seed"] == 0
+
+
+@pytest.fixture(scope="module")
+def unfinished(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training with two checkpoints: of the first epoch, and of where it was stopped."""
+    folder = tmp_path_factory.mktemp("unfinished") / "mine"
+
+    class Stops(Silent):
+        def begin(self, what: str, total: int | None = None, unit: str = "papers") -> None:  # noqa: ARG002
+            self.second = what.startswith("epoch 2")
+
+        def advance(self, units: int = 1, **facts: str | float) -> None:  # noqa: ARG002
+            if facts and self.second:
+                signal.raise_signal(signal.SIGHUP)
+
+    with pytest.raises(StoppedError) as caught:
+        training.train(corpus, "fast", folder, Stops(), changes=QUICK)
+    assert caught.value.exit_code == 129  # a terminal that was closed
+    return folder
+
+
+def test_a_damaged_checkpoint_costs_what_came_after_the_one_before(
+    corpus: Path, model: Path, unfinished: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(unfinished, tmp_path / "mine")
+    _, newest = sorted(folder.glob(".checkpoints/step-*"))
+    os.truncate(newest / "tensors.safetensors", 1000)
+    train(corpus, folder)
+    assert contents(folder) == contents(model)
+
+
+def test_where_nothing_is_left_of_a_training_that_is_said(corpus: Path, unfinished: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(unfinished, tmp_path / "mine")
+    for facts in folder.glob(".checkpoints/step-*/facts.json"):
+        facts.write_bytes(b"{")
+    with pytest.raises(FolderError, match=r"all checkpoints in .* are damaged; --restart"):
+        train(corpus, folder)
+    (folder / ".checkpoints" / "run.json").write_bytes(b"{")
+    with pytest.raises(FolderError, match=r"run\.json, which says whose the checkpoints are, is damaged"):
+        train(corpus, folder)
+    assert not train(corpus, folder, restart=True).was_there
+
+
+def test_interrupted_while_the_last_epoch_is_validated(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = FastTrainee.validate
+
+    def interrupted(trainee: FastTrainee) -> dict[str, float]:
+        signal.raise_signal(signal.SIGINT)
+        return real(trainee)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FastTrainee, "validate", interrupted)
+        with pytest.raises(StoppedError, match="run the same command to go on"):
+            train(corpus, tmp_path / "mine", "epochs=1")
+    train(corpus, tmp_path / "mine", "epochs=1")
+    train(corpus, tmp_path / "uncut", "epochs=1")
+    changed = {"model.json", "README.md"}  # they name the folder
+    mine, uncut = contents(tmp_path / "mine"), contents(tmp_path / "uncut")
+    assert {n: c for n, c in mine.items() if n not in changed} == {n: c for n, c in uncut.items() if n not in changed}
 
 
 def test_restart_replaces_the_model_and_nothing_else(corpus: Path, tmp_path: Path) -> None:
@@ -339,8 +403,11 @@ def test_names_nobody_knows(corpus: Path, tmp_path: Path) -> None:
         shelf.load("buildin")
     with pytest.raises(UsageError, match="no preset fats; did you mean fast"):
         training.train(corpus, "fats", tmp_path / "mine", Silent())
-    with pytest.raises(UsageError, match="no setting dimensions; did you mean dimension"):
+    with pytest.raises(UsageError, match="no setting dimensions of fast models; did you mean dimension"):
         train(corpus, tmp_path / "mine", "dimensions=3")
+    for seed in ("-1", str(2**63)):
+        with pytest.raises(UsageError, match=f"setting seed = {seed}"):
+            train(corpus, tmp_path / "mine", f"seed={seed}")
     with pytest.raises(FolderError, match=r"there is no corpus .*arxivcli fetch -o data/raw, then arxivcli preprocess"):
         train(tmp_path / "nowhere", tmp_path / "mine")
     with pytest.raises(FolderError, match="is no finished corpus"):

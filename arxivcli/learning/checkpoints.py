@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from arxivcli import storage
-from arxivcli.errors import UsageError
+from arxivcli.errors import FolderError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,13 +35,19 @@ class Checkpoints:
     def claim(self, run: dict[str, Any]) -> None:
         """Make this the folder of `run` (settings, corpus hash, version).
 
-        Raises UsageError when there are checkpoints of another run; one that has not come so far has nothing to lose.
+        Raises:
+            UsageError: there are checkpoints of another run; one that has not come so far has nothing to lose.
+            FolderError: there are checkpoints, and nobody knows of which run.
         """
         path = self.folder / _RUN
         content = orjson.dumps(run, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
-        if path.is_file() and path.read_bytes() != content and self._all():
-            earlier = orjson.loads(path.read_bytes())
-            changed = ", ".join(_differences(earlier, run))
+        if self._all() and (not path.is_file() or path.read_bytes() != content):
+            try:
+                earlier = orjson.loads(path.read_bytes())
+            except (OSError, ValueError) as error:
+                hint = "bring it back, or --restart to begin anew"
+                raise FolderError(f"{path}, which says whose the checkpoints are, is damaged or gone", hint) from error
+            changed = ", ".join(differences(earlier, run))
             raise UsageError(
                 f"{self.folder.parent} holds an unfinished training that differs in: {changed}",
                 "use its settings to go on, or --restart to begin anew",
@@ -73,11 +79,23 @@ class Checkpoints:
                 shutil.rmtree(old)
 
     def newest(self) -> tuple[Tensors, dict[str, Any]] | None:
-        """Tensors and facts of the newest whole checkpoint; None when there is none."""
-        found = self._all()
-        if not found:
-            return None
-        return load_file(found[-1] / _TENSORS), orjson.loads((found[-1] / _FACTS).read_bytes())
+        """Tensors and facts of the newest checkpoint that is not damaged, None when there is none; newer ones go.
+
+        Raises FolderError when all that there are came to harm.
+        """
+        damaged: list[Path] = []
+        for folder in reversed(self._all()):
+            try:
+                found = load_file(folder / _TENSORS), orjson.loads((folder / _FACTS).read_bytes())
+            except (SafetensorError, FileNotFoundError, ValueError):
+                damaged.append(folder)
+                continue
+            for each in damaged:  # in whose place the run will soon keep another
+                shutil.rmtree(each, ignore_errors=True)
+            return found
+        if damaged:
+            raise FolderError(f"all checkpoints in {self.folder} are damaged", "--restart to begin anew")
+        return None
 
     def discard(self) -> None:
         """Remove all of them, and the folder."""
@@ -87,13 +105,13 @@ class Checkpoints:
         return sorted(p for p in self.folder.glob("step-*") if not p.name.endswith(storage.PARTIAL))
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
     """`key (was → is)` for every leaf that differs."""
     told = []
     for key in sorted(old.keys() | new.keys()):
         before, after = old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(after, dict):
-            told += _differences(before, after, f"{prefix}{key}.")
+            told += differences(before, after, f"{prefix}{key}.")
         elif before != after:
             told.append(f"{prefix}{key} ({before} → {after})")
     return told

@@ -129,15 +129,21 @@ def _train(run: _Run, progress: Progress, patience: int, audience: Audience) -> 
                 loss = run.one_step()
                 progress.advance(trainee.papers_per_step, loss=run.smooth_loss)
                 audience.stepped(run.step, loss, trainee.rate)
-                if number := devices.agreed(stop.number, run.place):
-                    run.save()
-                    raise StoppedError(f"stopped at step {run.step} of {last}", "run the same command to go on", number)
+                _stop_if_asked(run, stop, last)
                 if run.save_is_due():
                     run.save()
             progress.end()
             run.close_epoch(epoch)
             audience.epoch_ended(run.history[-1])
             run.save()
+            _stop_if_asked(run, stop, last)
+
+
+def _stop_if_asked(run: _Run, stop: _Stop, last: int) -> None:
+    """Raises StoppedError, after a checkpoint, when a signal came; processes that train together agree on it."""
+    if number := devices.agreed(stop.number, run.place):
+        run.save()
+        raise StoppedError(f"stopped at step {run.step} of {last}", "run the same command to go on", number)
 
 
 class _Run:
@@ -250,9 +256,10 @@ class _Stop:
 
 @contextmanager
 def _stop_flag() -> Iterator[_Stop]:
-    """Inside, the first SIGINT or SIGTERM only raises a flag; the second acts as it always does."""
+    """Inside, the first SIGINT, SIGTERM or SIGHUP only raises a flag; the second acts as it always does."""
     stop = _Stop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}  # as under nohup
 
     def ask(number: int, _frame: FrameType | None) -> None:
         stop.number = number
