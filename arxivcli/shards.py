@@ -143,10 +143,12 @@ class Shards:
         path = folder / MANIFEST
         try:
             content = path.read_bytes()
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise FolderError(
                 f"{folder} is no finished corpus: no {MANIFEST}", "make one with arxivcli preprocess PAPERS -o FOLDER"
             ) from error
+        except OSError as error:
+            raise FolderError(f"cannot read {path}: {error.strerror}", "mend that, or name another corpus") from error
         manifest = Manifest.from_bytes(content, path)
         for split in manifest.splits.values():
             for shard in split.shards:

@@ -295,6 +295,17 @@ def test_disks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert caught.value.exit_code == 5
 
 
+def test_a_cache_folder_that_can_be_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    there_is_no_asking_after = tmp_path / ("x" * 300) / "arxivcli"
+    assert [found.check for found in checkup._disks({"disk of caches": there_is_no_asking_after})] == ["disk of caches"]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(there_is_no_asking_after))
+    assert next(checkup._caches()).found == f"{storage.cache_folder()}: empty"
+    (tmp_path / "file").write_text("mine")
+    (found,) = checkup._disks({"disk of caches": tmp_path / "file" / "arxivcli"})
+    assert (found.state, found.mend) == ("warning", "go elsewhere, or set XDG_CACHE_HOME to another disk")
+    assert found.found.endswith("cannot be written")
+
+
 def test_caches_are_measured_without_following_links(tmp_path: Path) -> None:
     folder = storage.cache_folder()
     (folder / "deep").mkdir(parents=True)

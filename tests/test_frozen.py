@@ -365,10 +365,11 @@ def test_what_dead_writers_left_is_swept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [young.name]
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+@pytest.mark.parametrize("parent", ["file", "x" * 300])  # a name that even asking after is an error
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, parent: str) -> None:
     (tmp_path / "file").write_bytes(b"")
     notes = Notes()
-    store, keys, vectors = filled(tmp_path / "file" / "store", notes)
+    store, keys, vectors = filled(tmp_path / parent / "store", notes)
     assert len(notes.said) == 1
     assert "not kept" in notes.said[0]
     np.testing.assert_array_equal(store.take(keys), vectors)

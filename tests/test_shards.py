@@ -91,6 +91,12 @@ def test_what_is_no_manifest(tmp_path: Path, content: str) -> None:
         Shards.open(tmp_path)
 
 
+def test_a_manifest_that_cannot_be_read_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").mkdir()
+    with pytest.raises(FolderError, match=r"cannot read .*manifest\.json: Is a directory"):
+        Shards.open(tmp_path)
+
+
 def test_a_newer_format_is_refused(corpus: Path) -> None:
     path = corpus / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2}))

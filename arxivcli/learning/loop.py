@@ -259,7 +259,8 @@ def _stop_flag() -> Iterator[_Stop]:
     """Inside, the first SIGINT, SIGTERM or SIGHUP only raises a flag; the second acts as it always does."""
     stop = _Stop()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}  # as under nohup
+    if before[signal.SIGHUP] is signal.SIG_IGN:  # under nohup it stays ignored
+        del before[signal.SIGHUP]
 
     def ask(number: int, _frame: FrameType | None) -> None:
         stop.number = number

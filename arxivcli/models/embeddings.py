@@ -68,9 +68,11 @@ class Store:
 
     def refresh(self) -> None:
         """Learn of blocks that others wrote; drop damaged ones and what writers left that are long dead."""
-        if not self._folder.is_dir():
+        try:
+            paths = sorted(self._folder.iterdir())
+        except OSError:  # not made yet, or not ours to look into: `add` tells when it cannot write there either
             return
-        for path in sorted(self._folder.iterdir()):
+        for path in paths:
             if path.name.endswith(storage.PARTIAL):
                 self._sweep(path)
             elif path.suffix == _SUFFIX and path.name not in self._names:

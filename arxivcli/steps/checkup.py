@@ -161,13 +161,13 @@ class _Hub(threading.Thread):
 
 def _disks(places: dict[str, Path]) -> Iterator[Finding]:
     for check, place in places.items():
-        there = next(folder for folder in (place, *place.parents) if folder.is_dir())
+        there = next(path for path in (place, *place.parents) if os.path.exists(path))  # noqa: PTH110  Path.exists raises where it may not look
         free = shutil.disk_usage(there).free
         found = f"{place}: {_size(free)} free"
         mend = "free some space" if check == "disk here" else "free some space, or set XDG_CACHE_HOME to another disk"
         if free < _FULL:
             yield Finding(check, "broken", found, mend, StorageError(f"the disk of {place} is full", mend))
-        elif not os.access(there, os.W_OK | os.X_OK):
+        elif not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
             yield Finding(
                 check, "warning", f"{place}: cannot be written", mend.replace("free some space", "go elsewhere")
             )
@@ -185,7 +185,8 @@ def _caches() -> Iterator[Finding]:
         "cache of wandb": logins.cache_folder(),
     }
     for check, folder in folders.items():
-        yield Finding(check, "ok", f"{folder}: {_size(_bytes(folder)) if folder.is_dir() else 'empty'}")
+        size = _bytes(folder)
+        yield Finding(check, "ok", f"{folder}: {_size(size) if size else 'empty'}")
 
 
 def _bytes(folder: Path) -> int:
