@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,8 +21,8 @@ from loopback import Noted, free_port
 from safetensors.numpy import load_file
 from test_train import contents
 
-from arxivcli import calibration, metrics, text
-from arxivcli.errors import FolderError, TrainingError, UsageError
+from arxivcli import calibration, metrics, tensors, text
+from arxivcli.errors import FolderError, StorageError, TrainingError, UsageError
 from arxivcli.learning import devices
 from arxivcli.models import card as cards
 from arxivcli.models import shelf, targets, tokens, tuning
@@ -123,6 +124,24 @@ def test_pickles_are_never_opened(models: dict[str, Path], tmp_path: Path, monke
     with pytest.raises(FolderError, match=r"has no model\.safetensors, and other weights are not read"):
         FinetunedClassifier.load(folder)
     assert not (folder / "exploded").exists()
+
+
+@pytest.mark.parametrize("size", [100, 20_000])  # where config.json ends, and in the weights
+def test_a_disk_that_ends_while_the_model_is_saved(models: dict[str, Path], tmp_path: Path, size: int) -> None:
+    classifier = FinetunedClassifier.load(models["scibert"])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        with pytest.raises(StorageError, match=r"cannot write .*mine: File too large"):
+            classifier.save(tmp_path / "mine")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_ends_while_the_tokenizer_is_saved(models: dict[str, Path], tmp_path: Path) -> None:
+    tokenizer = FinetunedClassifier.load(models["scibert"]).tokenizer.backend_tokenizer
+    with pytest.raises(StorageError, match=r"cannot write .*: the disk is full"), tensors.written(tmp_path):
+        tokenizer.save("/dev/full")
 
 
 def test_a_model_whose_parts_do_not_fit(models: dict[str, Path], tmp_path: Path) -> None:

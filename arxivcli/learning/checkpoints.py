@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from arxivcli import storage
 from arxivcli.errors import FolderError, UsageError
+from arxivcli.tensors import written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,13 +65,10 @@ class Checkpoints:
         if final.exists():
             return
         partial = final.with_name(final.name + storage.PARTIAL)
-        with storage.storage_errors(final):
+        with written(final):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            try:
-                save_file(tensors, partial / _TENSORS)
-            except SafetensorError as error:  # safetensors wraps the disk's errors in its own
-                raise OSError(str(error)) from error
+            save_file(tensors, partial / _TENSORS)
             storage.sync(partial / _TENSORS)
             storage.write_whole(partial / _FACTS, orjson.dumps(facts))
             partial.replace(final)

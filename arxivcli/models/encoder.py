@@ -14,7 +14,7 @@ import orjson
 import torch
 from sentence_transformers import SentenceTransformer
 
-from arxivcli import storage
+from arxivcli import storage, tensors
 from arxivcli.errors import FolderError
 from arxivcli.models import encoders
 from arxivcli.models.vocabulary import in_threads
@@ -150,7 +150,7 @@ class Encoder:
 
     def save(self, folder: Path) -> None:
         """Write it as a sentence-transformers folder: safetensors, tokeniser, settings. Raises StorageError."""
-        with storage.storage_errors(folder):
+        with tensors.written(folder):
             self._network.save(str(folder), create_model_card=False, safe_serialization=True)
             for path in folder.rglob("*"):
                 if path.is_file():

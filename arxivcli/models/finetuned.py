@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from arxivcli import accelerators
+from arxivcli import accelerators, storage, tensors
 from arxivcli.errors import FolderError
 from arxivcli.models import bucketing, encoders, tokens
 
 if TYPE_CHECKING:
-    from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -60,9 +60,12 @@ class FinetunedClassifier:
         return self.tokenizer.pad_token_id or 0
 
     def save(self, folder: Path) -> None:
-        """Write config.json, model.safetensors and the tokenizer's files."""
-        self.network.save_pretrained(folder, max_shard_size="1TB")
-        self.tokenizer.save_pretrained(folder)
+        """Write config.json, model.safetensors and the tokenizer's files. Raises StorageError."""
+        with tensors.written(folder):
+            self.network.save_pretrained(folder, max_shard_size="1TB")
+            for path in (*map(Path, self.tokenizer.save_pretrained(folder)), folder / "config.json", folder / WEIGHTS):
+                if path.is_file():  # the tokenizer names all it could have written
+                    storage.sync(path)
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto") -> Self:
