@@ -175,6 +175,29 @@ def test_on_a_narrow_terminal_no_bar_is_broken_into_two_lines(monkeypatch: pytes
     assert max(map(len, lines)) <= width
 
 
+@pytest.mark.parametrize(
+    ("width", "titles"),
+    [
+        (30, ["validation", "loss"]),
+        (40, ["validation", "loss", "top-1"]),
+        (60, ["validation", "loss", "top-1", "macro-F1", "title", "only"]),
+        (70, ["train", "loss", "validation", "loss", "top-1", "macro-F1", "title", "only"]),
+    ],
+)
+def test_on_a_narrow_terminal_there_are_fewer_figures_and_all_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, width: int, titles: list[str]
+) -> None:
+    shown = board(monkeypatch, width=width)
+    Course.began(shown, facts(step=200, history=(FIRST, SECOND)))
+    shown.running = False
+    lines = drawn(shown)
+    head, table = " ".join(lines).split("─", 1)
+    assert sorted(head.split()) == sorted(["epoch", *titles])
+    assert "…" not in table
+    assert max(map(len, lines)) <= width
+    assert lines[-2].endswith("best")
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from arxivcli.learning.observers import Observer
 
 _BAR = 24
+_GAP = 3
+_BEST = "best"
+_TRAIN_LOSS = "train_loss"
 _ELSE = 8
 """Lines of a terminal that are not for epochs: bars, gauges, the table's head, the prompt."""
 
@@ -147,21 +150,22 @@ class Board(_Watcher):
         return Group(*parts, *([self._bars()] if self.running else []))
 
     def _epochs(self, shown: list[Epoch]) -> Table:
-        """The epoch table, the best epoch marked."""
+        """The epoch table, the best epoch marked; figures that a narrow terminal has no room for are left out."""
         from rich import box
         from rich.table import Table
 
-        titles = columns(self.history)
+        titles = {_TRAIN_LOSS: "train loss", **columns(self.history)}
+        room = fitting(titles, self._bar.console.width)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for title in ("epoch", "train loss", *titles.values()):
-            table.add_column(title, justify="right")
-        table.add_column("")
+        table.add_column("epoch", justify="right", min_width=len("epoch"))
+        for name in room:
+            table.add_column(titles[name], justify="right", min_width=_least(titles[name]))
+        table.add_column("", min_width=len(_BEST))
         for epoch in shown:
-            figures = (f"{epoch.validation[name]:.4f}" if name in epoch.validation else "" for name in titles)
+            figures = epoch.validation | {_TRAIN_LOSS: epoch.train_loss}
+            row = (f"{figures[name]:.4f}" if name in figures else "" for name in room)
             best = epoch.number == self.best
-            mark = "best" if best else ""
-            row = (str(epoch.number), f"{epoch.train_loss:.4f}", *figures, mark)
-            table.add_row(*row, style="bold green" if best else "")
+            table.add_row(str(epoch.number), *row, _BEST if best else "", style="bold green" if best else "")
         return table
 
     def _bars(self) -> Table:
@@ -185,6 +189,23 @@ class Board(_Watcher):
             cells = measured(reading).split("  ", 1)
             grid.add_row(escaped(reading.name), busy, cells[0].strip(), *cells[1:])
         return grid
+
+
+def fitting(titles: dict[str, str], width: int) -> list[str]:
+    """Names of the figures that fit beside each other in so many characters, the train loss the first to go."""
+    left = width - len("epoch") - _GAP - len(_BEST)
+    chosen = set()
+    for name in sorted(titles, key=lambda name: name == _TRAIN_LOSS):  # the others in their order
+        left -= _least(titles[name]) + _GAP
+        if left < 0:
+            break
+        chosen.add(name)
+    return [name for name in titles if name in chosen]
+
+
+def _least(title: str) -> int:
+    """Characters of a column, its title broken into words."""
+    return max(len("0.0000"), *map(len, title.split()))
 
 
 class Log(_Watcher):
