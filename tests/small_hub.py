@@ -67,6 +67,14 @@ def _facts(name: str, folder: Path, asked: str) -> Answer:
         files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
         some = {"id": name, "_id": "1", "modelId": name, "private": False, "tags": [], "sha": _commit("main")}
         return _json(some | {"siblings": [{"rfilename": file} for file in files]})
+    if asked.startswith("/tree/"):  # how later versions of the library ask what there is
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        return _json(
+            [
+                {"type": "file", "path": str(path.relative_to(folder)), "size": path.stat().st_size, "oid": "0" * 40}
+                for path in paths
+            ]
+        )
     if asked == "/discussions":
         request = {
             "title": "Adding `safetensors` variant of this model",

@@ -264,7 +264,7 @@ def test_tokens_that_came_to_harm_are_made_again_and_old_ones_go(
 
 def test_settings_that_cannot_be(few: Path, encoder: Path, tmp_path: Path) -> None:
     for change, said in (
-        ("freeze_layer=8", "no setting freeze_layer; did you mean freeze_layers"),
+        ("freeze_layer=8", "no setting freeze_layer of finetuned models; did you mean freeze_layers"),
         ("freeze_layers=9", f"freeze_layers = 9, but the encoder has {small_scibert.LAYERS} layers"),
         ("lr=0", "setting lr = 0"),
         ("max_length=1", "setting max_length = 1"),
