@@ -50,31 +50,13 @@ def hub(folder: Path, monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[
 
 
 def _facts(name: str, folder: Path, asked: str) -> Answer:
-    if asked in {"/tree/main", f"/tree/{_commit('main')}"}:
-        return _json(
-            [
-                {
-                    "type": "file",
-                    "path": str(path.relative_to(folder)),
-                    "size": path.stat().st_size,
-                    "oid": _commit(path.name),
-                }
-                for path in sorted(folder.rglob("*"))
-                if path.is_file()
-            ]
-        )
+    files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
     if asked in {"", "/revision/main"}:
-        files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
         some = {"id": name, "_id": "1", "modelId": name, "private": False, "tags": [], "sha": _commit("main")}
         return _json(some | {"siblings": [{"rfilename": file} for file in files]})
     if asked.startswith("/tree/"):  # how later versions of the library ask what there is
-        paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        return _json(
-            [
-                {"type": "file", "path": str(path.relative_to(folder)), "size": path.stat().st_size, "oid": "0" * 40}
-                for path in paths
-            ]
-        )
+        some = {"type": "file", "oid": "0" * 40}
+        return _json([some | {"path": name, "size": path.stat().st_size} for name, path in files.items()])
     if asked == "/discussions":
         request = {
             "title": "Adding `safetensors` variant of this model",
