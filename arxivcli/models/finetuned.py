@@ -16,7 +16,6 @@ from arxivcli.errors import FolderError
 from arxivcli.models import bucketing, encoders, tokens
 
 if TYPE_CHECKING:
-
     import pyarrow as pa
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
