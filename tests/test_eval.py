@@ -458,6 +458,9 @@ def test_a_gate_on_sets_that_a_model_does_not_make_is_missed(corpus: Path, model
         ("top1>=much", "much is no number"),
         ("top1>=nan", "nan is no number"),
         ("top1.middle>=1", "no figure, sign and number"),
+        ("top1>=60", "top1 is between 0 and 1; write top1>=0.6 or 60%"),
+        ("title_top3.low>=250%", "title_top3 is between 0 and 1"),
+        ("title_brier<=3", "title_brier is between 0 and 2"),
     ],
 )
 def test_a_requirement_that_makes_no_sense_is_refused(written: str, said: str) -> None:
@@ -481,14 +484,14 @@ def test_the_command_measures_writes_shows_and_fails_the_gate(
         "-o",
         folder,
         "--require",
-        "top1>=2",
+        "top1>1",
         "--show",
         2,
         "--by",
         "year,category",
     )
     assert ran.returncode == 8
-    assert "missing top1>=2 by" in ran.stderr.splitlines()[-1]
+    assert "missing top1>1 by" in ran.stderr.splitlines()[-1]
     assert sorted(path.name for path in folder.iterdir()) == sorted([*REPORT, "figures", "report.html"])
     assert "handmade against" not in ran.stdout
     assert "builtin against handmade: " in ran.stdout

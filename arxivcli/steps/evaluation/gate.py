@@ -19,6 +19,9 @@ _FIGURES: Final = tuple(field.name for field in fields(Quality) if field.name !=
 FIGURES: Final = (*_FIGURES, *(f"title_{name}" for name in _FIGURES))
 """Names of what can be required."""
 
+_MOST: Final = {"brier": 2.0, "nll": math.inf, "set_size": math.inf}
+"""The largest value of figures that are no shares."""
+
 _TERM = re.compile(r"\s*([\w-]+)(?:\.(low|high))?\s*(>=|<=|>|<)\s*([^\s=<>]\S*?)\s*(%?)\s*")
 _HOLDS: Final = {
     ">=": lambda found, limit: found >= limit,
@@ -52,7 +55,11 @@ def requirements(written: Iterable[str]) -> tuple[Requirement, ...]:
         name, end, sign, number, percent = parts.groups()
         if name not in FIGURES:
             raise unknown("figure", name, FIGURES)
-        found.append(Requirement(name, end or "value", sign, _number(term, number) / (100 if percent else 1)))
+        limit = _number(term, number) / (100 if percent else 1)
+        most = _MOST.get(name.removeprefix("title_"), 1.0)
+        if not 0 <= limit <= most:
+            raise UsageError(f"--require {term.strip()}: {name} is between 0 and {most:g}", "write top1>=0.6 or 60%")
+        found.append(Requirement(name, end or "value", sign, limit))
     return tuple(found)
 
 
