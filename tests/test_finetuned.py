@@ -338,6 +338,21 @@ def test_two_processes_go_the_way_of_one(few: Path, encoder: Path, tmp_path: Pat
     assert shelf.load(str(output)).classifier.scores(pa.array(["a\n"])).shape == (1, len(invented.TOPICS))
 
 
+def test_options_of_the_command_are_settings(few: Path, encoder: Path, tmp_path: Path) -> None:
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        command = ["train", "-d", str(few), "-o", str(tmp_path / "mine"), "--device=cpu", *more]
+        return subprocess.run([sys.executable, "-m", "arxivcli", *command], capture_output=True, text=True, check=False)
+
+    quick = [f"--set={change}" for change in (*QUICK, "epochs=1")]
+    ran = run("-m", "scibert-full", "--encoder", str(encoder), "--task", "all", "--seed", "3", *quick)
+    assert ran.returncode == 0, ran.stderr
+    chosen = cards.read(tmp_path / "mine").settings
+    assert (chosen["task"], chosen["seed"], chosen["compile"]) == ("all", 3, False)
+    ran = run("-m", "fast", "--compile")
+    assert ran.returncode == 2
+    assert "compile" in ran.stderr
+
+
 def test_a_device_asked_for_by_name_is_used_or_refused(models: dict[str, Path]) -> None:
     assert str(shelf.load(str(models["scibert"]), "cpu").classifier.network.device) == "cpu"  # type: ignore[attr-defined]
     with pytest.raises(UsageError, match=r"cannot score on cuda: this PyTorch .* finds no GPU; leave out --device"):

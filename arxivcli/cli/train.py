@@ -13,6 +13,7 @@ from arxivcli.cli.options import DeviceOption, state
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Tracking = Literal["online", "offline", "disabled"]
+Task = Literal["primary", "all"]
 
 
 def train(
@@ -27,6 +28,10 @@ def train(
     balance: Annotated[
         float | None, typer.Option(min=0, max=1, help="0 counts papers alike, 1 labels alike (class weights).")
     ] = None,
+    task: Annotated[
+        Task | None,
+        typer.Option(help="Learn the primary category or all of them (transformers).", show_default="primary"),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, corpus and settings: same model.")] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Forget an earlier training in the output folder.")
@@ -38,6 +43,9 @@ def train(
     precision: Annotated[
         Precision, typer.Option(help="Of the arithmetic; auto is bf16 where that is quicker.")
     ] = "auto",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the network first, for long trainings (transformers).")
+    ] = False,
     wandb: Annotated[
         Tracking | None,
         typer.Option(
@@ -65,7 +73,13 @@ def train(
     from arxivcli.steps import training  # seconds, spent once it is sure that all is as asked
 
     quoted = None if encoder is None else json.dumps(encoder, ensure_ascii=False)
-    options = {"balance": balance, "seed": seed, "encoder": quoted}
+    options = {
+        "balance": balance,
+        "seed": seed,
+        "encoder": quoted,
+        "task": task,
+        "compile": "true" if compiled else None,
+    }
     changes = (*(change or ()), *(f"{key}={value}" for key, value in options.items() if value is not None))
     folder = output or Path("models") / model
     report = training.train(data, model, folder, progress, config, changes, restart, device, precision, observers)
