@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import orjson
 
-from arxivcli import taxonomy
+from arxivcli import metrics, taxonomy
 from arxivcli.errors import UsageError
 from arxivcli.views import meant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,14 +29,7 @@ _HINT: Final = 'write {"cs.LG": 60, "cs.CL": 40}, or lines of category,share'
 
 def arxiv(labels: tuple[str, ...], level: Level) -> NDArray[np.float64]:
     """arXiv's own mix of the labels, (L,); one that it has no papers of counts as having one."""
-    return of_papers(labels, taxonomy.papers_per_label(level))
-
-
-def of_papers(labels: tuple[str, ...], papers: Mapping[str, int]) -> NDArray[np.float64]:
-    """The mix of a collection with so many papers of each label, (L,); none counts as one."""
-    counts = np.array([max(papers.get(label, 0), 1) for label in labels], np.float64)
-    counts /= counts.sum()
-    return counts
+    return metrics.label_mix(labels, taxonomy.papers_per_label(level))
 
 
 def named(path: Path, labels: tuple[str, ...], level: Level, own: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from arxivcli.metrics.labels import (
     LabelQuality,
     importance,
     label_indices,
+    label_mix,
     label_quality,
     top,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "calibration_error",
     "importance",
     "label_indices",
+    "label_mix",
     "label_quality",
     "top",
 ]

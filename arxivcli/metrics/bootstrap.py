@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES: Final = 1000
 LEVEL: Final = 0.95
@@ -98,10 +98,19 @@ def share(value: float, papers: float) -> Estimate:
     """
     if papers <= 0:
         return Estimate(0.0, 0.0, 1.0)
-    square = _NORMAL.inv_cdf((1 + LEVEL) / 2) ** 2 / papers
+    low, high = wilson(value, papers)
+    return Estimate(value, float(low), float(high))
+
+
+def wilson(shares: ArrayLike, papers: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Low and high ends of the intervals of shares, each of so many papers (see `share`); 0 and 1 where of none."""
+    value, size = np.asarray(shares, np.float64), np.asarray(papers, np.float64)
+    square = _NORMAL.inv_cdf((1 + LEVEL) / 2) ** 2 / np.where(size > 0, size, 1.0)
     middle = (value + square / 2) / (1 + square)
-    half = float(np.sqrt(square * (value * (1 - value) + square / 4))) / (1 + square)
-    return Estimate(value, max(min(middle - half, value), 0.0), min(max(middle + half, value), 1.0))
+    half = np.sqrt(square * (value * (1 - value) + square / 4)) / (1 + square)
+    # Rounding aside an interval holds its own share, also at 0 and 1.
+    low, high = np.maximum(np.minimum(middle - half, value), 0), np.minimum(np.maximum(middle + half, value), 1)
+    return np.where(size > 0, low, 0.0), np.where(size > 0, high, 1.0)
 
 
 def effective(weights: NDArray[np.float64]) -> float:

@@ -52,6 +52,13 @@ def label_indices(
     return listed[:, 0].copy(), listed
 
 
+def label_mix(labels: tuple[str, ...], papers: Mapping[str, int]) -> NDArray[np.float64]:
+    """The mix of a collection with so many papers of each label, (L,), its sum 1; a label of none counts as of one."""
+    counts = np.array([max(papers.get(label, 0), 1) for label in labels], np.float64)
+    counts /= counts.sum()
+    return counts
+
+
 def importance(truth: NDArray[np.integer], labels: tuple[str, ...], papers: Mapping[str, int]) -> NDArray[np.float64]:
     """What each label's papers must count, (L,), so that papers with these true labels are in the mix of `papers`.
 
@@ -60,9 +67,8 @@ def importance(truth: NDArray[np.integer], labels: tuple[str, ...], papers: Mapp
         labels: the L labels.
         papers: how many papers each label has in the mix that is wanted; a label it has none of counts as one.
     """
-    wanted = np.array([max(papers.get(label, 0), 1) for label in labels], np.float64)
     here = np.maximum(np.bincount(truth, minlength=len(labels)), 1).astype(np.float64)
-    ratio: NDArray[np.float64] = (wanted / wanted.sum()) / (here / here.sum())
+    ratio: NDArray[np.float64] = label_mix(labels, papers) / (here / here.sum())
     return ratio
 
 

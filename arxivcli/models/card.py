@@ -15,6 +15,8 @@ from arxivcli.errors import FolderError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arxivcli.taxonomy import Level
+
 CARD = "model.json"
 _OWN_HASH = "sha256"
 FORMAT_VERSION = 1
@@ -40,7 +42,7 @@ class Card:
     kind: str
     name: str
     labels: tuple[str, ...]
-    level: str
+    level: Level
     recipe: str
     settings: dict[str, Any]
     corpus: dict[str, Any]

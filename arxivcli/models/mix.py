@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from arxivcli import priors
+from arxivcli import metrics, priors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,7 +60,7 @@ def learned(card: Card) -> NDArray[np.float64] | None:
         return None
     mix: NDArray[np.float64] = np.ones(len(card.labels)) if here is None else here**power
     if prior == "arxiv":
-        mix *= priors.arxiv(card.labels, card.level)  # type: ignore[arg-type]
+        mix *= priors.arxiv(card.labels, card.level)
     mix /= mix.sum()
     return mix
 
@@ -68,7 +68,7 @@ def learned(card: Card) -> NDArray[np.float64] | None:
 def trained_on(card: Card) -> NDArray[np.float64] | None:
     """The mix of labels of the papers that a model was trained on, (L,); None when its card does not say."""
     papers = card.corpus.get("labels")
-    return None if papers is None else priors.of_papers(card.labels, papers)
+    return None if papers is None else metrics.label_mix(card.labels, papers)
 
 
 def of_primaries(card: Card) -> bool:

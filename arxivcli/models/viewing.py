@@ -35,16 +35,14 @@ def view(card: Card, prior: str | None = None, labels: str | None = None, level:
     """
     if prior is None and labels is None and level is None:
         return None
-    own: Level = card.level  # type: ignore[assignment]
-    answers = above(card.labels, own, level or own)
-    kept = card.labels if labels is None else among(labels, card.labels, own)
+    answers = above(card.labels, card.level, level or card.level)
+    kept = card.labels if labels is None else among(labels, card.labels, card.level)
     factors = None if prior is None else _factors(card, prior)
     return View.of(card.labels, {label: answers[label] for label in kept}, factors)
 
 
 def _factors(card: Card, prior: str) -> NDArray[np.float64] | None:
     """Wanted mix by the model's own, (L,); None when they are the same."""
-    own: Level = card.level  # type: ignore[assignment]
     if prior not in PRIORS and not Path(prior).exists():
         raise unknown("prior or file", prior, PRIORS, f"choose {', '.join(PRIORS)}, or a file of shares")
     if prior == card.settings.get("prior") and not card.settings.get("balance") and mix.of_primaries(card):
@@ -60,9 +58,9 @@ def _factors(card: Card, prior: str) -> NDArray[np.float64] | None:
     if prior == "uniform":
         return 1 / learned
     if prior == "arxiv":
-        return priors.arxiv(card.labels, own) / learned
+        return priors.arxiv(card.labels, card.level) / learned
     if prior != "corpus":
-        return priors.named(Path(prior), card.labels, own, learned) / learned
+        return priors.named(Path(prior), card.labels, card.level, learned) / learned
     trained_on = mix.trained_on(card)
     if trained_on is None:
         raise UsageError(

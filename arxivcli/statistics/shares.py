@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from arxivcli.metrics import bootstrap
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -25,9 +27,6 @@ RARE = 0.05
 
 DEALT = 4_999
 """How often papers are dealt to the sides anew when they are more than that."""
-
-LEVEL = 0.95
-"""Confidence level of every interval."""
 
 
 @dataclass(frozen=True)
@@ -116,26 +115,6 @@ def _dealt(before: Counts, after: Counts, seed: int) -> tuple[Counts, Counts]:
     return first, both - first
 
 
-def jensen_shannon(before: Counts, after: Counts) -> Floats:
-    """What each label adds to the Jensen-Shannon divergence in bits, (L,); its sum is between 0 and 1 (Lin 1991).
-
-    The square root of the sum is the distance. All zero where a side has no papers.
-    """
-    if before.sum() == 0 or after.sum() == 0:
-        return np.zeros(len(before))
-    first, second = before / before.sum(), after / after.sum()
-    middle = (first + second) / 2
-    added: Floats = (_relative(first, middle) + _relative(second, middle)) / 2
-    return np.maximum(added, 0)  # each is; rounding may say otherwise
-
-
-def _relative(shares: Floats, middle: Floats) -> Floats:
-    """shares * log2(shares / middle), 0 where the share is."""
-    ratio = np.divide(shares, middle, out=np.ones_like(shares), where=shares > 0)
-    product: Floats = shares * np.log2(ratio)
-    return product
-
-
 def chi_square(before: Counts, after: Counts, seed: int = 0) -> ChiSquare:
     """The test, rare labels taken together; where much is rare, by dealing papers anew: p is at least 1 / (1 + DEALT).
 
@@ -166,20 +145,12 @@ def _pearson(first: Counts, before: Counts, after: Counts) -> Floats:
 
 def wilson(hits: Counts, papers: int | Counts) -> tuple[Floats, Floats]:
     """Low and high end of each share's interval (Wilson 1927); 0 and 1 where there are no papers."""
-    z = stats.norm.ppf((1 + LEVEL) / 2)
-    n = np.maximum(papers, 1).astype(np.float64)
-    share = hits / n
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    known = np.asarray(papers) > 0
-    low, high = np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
-    # Rounding aside an interval holds its own share, also at 0 and 1.
-    return np.where(known, np.minimum(low, share), 0.0), np.where(known, np.maximum(high, share), 1.0)
+    return bootstrap.wilson(hits / np.maximum(papers, 1), papers)
 
 
 def ratios(before: Counts, after: Counts) -> tuple[Floats, Floats, Floats]:
     """Share after / share before of each label and its interval (Katz et al. 1978), SMOOTHING added to each count."""
-    z = stats.norm.ppf((1 + LEVEL) / 2)
+    z = stats.norm.ppf((1 + bootstrap.LEVEL) / 2)
     n, m = before.sum() + SMOOTHING, after.sum() + SMOOTHING
     first, second = before + SMOOTHING, after + SMOOTHING
     middle = np.log(second / m) - np.log(first / n)

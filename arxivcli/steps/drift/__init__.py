@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 import pyarrow.compute as pc
 
@@ -114,7 +114,7 @@ def compare(
     is_log = not chosen and reference.answered and current.answered
     if not chosen and reference.answered != current.answered:
         progress.note(f"only one side has logged predictions: {model.card.name} answers for both (--model chooses)")
-    level = _level_of_answers(reference, current) if is_log else cast("Level", model.card.level)
+    level = _level_of_answers(reference, current) if is_log else model.card.level
     first, second = reference.at(level), current.at(level)
     read, later = _texts(first), _texts(second)
     if is_log:

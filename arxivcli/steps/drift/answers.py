@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from arxivcli import calibration
-from arxivcli.metrics import NOT_LISTED, label_indices
+from arxivcli.metrics import NOT_LISTED, bootstrap, label_indices
 from arxivcli.statistics import samples, shares
 from arxivcli.steps.drift import labels, numbers
 from arxivcli.steps.drift.report import Accuracy, Estimate, PredictionShift, Reach, SameMix, Top1
@@ -171,7 +171,7 @@ def _same_mix(before: _Judged, after: _Judged) -> SameMix:
     first, second = float(weights @ (right / n)), float(weights @ (later / m))
     change = second - first
     spread = float(np.sqrt(np.square(weights) @ (_variance(right, n) + _variance(later, m))))
-    half = float(stats.norm.ppf((1 + shares.LEVEL) / 2)) * spread
+    half = float(stats.norm.ppf((1 + bootstrap.LEVEL) / 2)) * spread
     return SameMix(
         reference=first,
         current=second,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arxivcli import distributions
 from arxivcli.statistics import shares, significance
 from arxivcli.steps.drift.report import LabelRow, LabelShift
 
@@ -22,7 +23,7 @@ def shift(reference: Mapping[str, int], current: Mapping[str, int]) -> LabelShif
     before, after = (np.array([side.get(name, 0) for name in names], np.int64) for side in (reference, current))
     n, m = int(before.sum()), int(after.sum())
     chi = shares.chi_square(before, after)
-    added = shares.jensen_shannon(before, after)
+    added = distributions.divergences(before, after)
     parts = shares.stability_parts(before, after)
     p = significance.benjamini_hochberg(shares.two_proportions(before, n, after, m))
     order = np.argsort(-added, kind="stable")
