@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from arxivcli.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""What random numbers are drawn from; NumPy takes none below zero, PyTorch none beyond 63 bits."""
 
 S = TypeVar("S", bound="Settings")
 

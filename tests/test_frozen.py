@@ -456,7 +456,7 @@ def test_a_gradient_without_numbers_changes_nothing(tmp_path: Path) -> None:
     before = {name: tensor.copy() for name, tensor in trainee.state().items()}
     assert len(trainee.batch(1)) == 5
     assert set(trainee.batch(1)) < set(ids)
-    trainee._training.whole[trainee._rows(1)] = np.nan
+    trainee._training.whole[trainee._steps[1]] = np.nan
     assert np.isnan(trainee.step(1))
     assert all((before[name] == tensor).all() for name, tensor in trainee.state().items())
     assert np.isfinite(trainee.step(2))

@@ -1,4 +1,4 @@
-"""Which texts go through a network together: those of like length, so that little is padded."""
+"""Which texts go through a network together: in training by chance, and of like length where they are padded."""
 
 from __future__ import annotations
 
@@ -28,23 +28,35 @@ def batches(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 
 
 class Steps:
-    """The texts of each step of a training: alike in length, in an order that seed and epoch alone decide."""
+    """The texts of each step of a training, in an order that seed and epoch alone decide."""
 
-    def __init__(self, lengths: NDArray[np.int64], texts_per_step: int, seed: int) -> None:
-        self._lengths = lengths
+    def __init__(self, texts: int, texts_per_step: int, seed: int) -> None:
+        self._texts = texts
         self._size = texts_per_step
         self._seed = seed
-        self.per_epoch = len(lengths) // texts_per_step
-        self._epoch, self._order = -1, np.empty((0, 0), np.int64)
+        self.per_epoch = texts // texts_per_step
+        self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def __getitem__(self, step: int) -> NDArray[np.int64]:
         """Rows of the texts of a step, counted over all epochs."""
         epoch, place = divmod(step, self.per_epoch)
         if self._epoch != epoch:
-            chance = np.random.default_rng([self._seed, 1, epoch])
-            order = chance.permutation(len(self._lengths))
-            window = np.arange(len(order)) // (_WINDOW * self._size)
-            order = order[np.lexsort((self._lengths[order], window))][: self.per_epoch * self._size]
-            self._epoch, self._order = epoch, chance.permutation(order.reshape(self.per_epoch, -1))
-        rows: NDArray[np.int64] = self._order[place]
-        return rows
+            self._epoch, self._order = epoch, self._ordered(np.random.default_rng([self._seed, 1, epoch]))
+        return self._order[place * self._size : (place + 1) * self._size]
+
+    def _ordered(self, chance: np.random.Generator) -> NDArray[np.int64]:
+        return chance.permutation(self._texts)
+
+
+class LikeLengths(Steps):
+    """The same with texts of like length in each step."""
+
+    def __init__(self, lengths: NDArray[np.int64], texts_per_step: int, seed: int) -> None:
+        super().__init__(len(lengths), texts_per_step, seed)
+        self._lengths = lengths
+
+    def _ordered(self, chance: np.random.Generator) -> NDArray[np.int64]:
+        order = super()._ordered(chance)
+        window = np.arange(len(order)) // (_WINDOW * self._size)
+        order = order[np.lexsort((self._lengths[order], window))][: self.per_epoch * self._size]
+        return chance.permutation(order.reshape(self.per_epoch, -1)).ravel()

@@ -6,14 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from arxivcli.settings import Settings
+from arxivcli.settings import Seed, Settings
 
 
 class FastSettings(Settings):
     """Settings of `--model fast`."""
 
     kind: Literal["fast"] = "fast"
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: Seed = 0
     dimension: int = Field(128, ge=2, le=1024, multiple_of=2)
     bits: Literal[4, 8] = 4
     min_count: int = Field(12, ge=1)

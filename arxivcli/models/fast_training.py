@@ -11,6 +11,7 @@ from torch import nn
 
 from arxivcli import text
 from arxivcli.models import vocabulary as vocabularies
+from arxivcli.models.bucketing import Steps
 from arxivcli.models.fast import FastClassifier, bag_weights, quantised
 from arxivcli.models.features import Bags, Vocabulary
 from arxivcli.models.mix import Mix
@@ -48,7 +49,8 @@ class FastTrainee:
         papers = max(1, len(training.truth))
         self.papers_per_step = settings.batch_size or int(np.clip(papers // 64, 16, _LARGEST_BATCH))
         self.papers_per_step = min(self.papers_per_step, papers)
-        self.steps_per_epoch = papers // self.papers_per_step
+        self._steps = Steps(papers, self.papers_per_step, settings.seed)
+        self.steps_per_epoch = self._steps.per_epoch
         self.epochs = settings.epochs or int(np.clip(-(-_STEPS_WANTED // self.steps_per_epoch), 4, 40))
         idf = vocabularies.inverse_document_frequencies(training.whole, len(vocabulary))
         self._idf16, self._idf = idf, idf.astype(np.float32)
@@ -58,7 +60,6 @@ class FastTrainee:
             torch.optim.Adam(self._network.head.parameters(), lr=settings.lr),
         ]
         self.rate = settings.lr
-        self._epoch_order = -1, np.empty(0, np.int64)
         self._mix = mix
         weights = torch.from_numpy(mix.weights).float()
         self._loss = nn.CrossEntropyLoss(weights, label_smoothing=settings.label_smoothing)
@@ -86,8 +87,7 @@ class FastTrainee:
 
     def step(self, number: int) -> float:
         """Learn from the batch of global step `number`; its loss."""
-        epoch, place = divmod(number, self.steps_per_epoch)
-        rows = self._order(epoch)[place * self.papers_per_step : (place + 1) * self.papers_per_step]
+        rows = self._steps[number]
         chance = np.random.default_rng([self.settings.seed, 2, number])
         # Titles come on top of the whole papers: in their place, they cost accuracy on whole papers.
         again = rows[chance.random(len(rows)) < self.settings.title_only]
@@ -111,13 +111,6 @@ class FastTrainee:
     def batch(self, number: int) -> list[str]:  # noqa: ARG002
         """No ids: it keeps none."""
         return []
-
-    def _order(self, epoch: int) -> NDArray[np.int64]:
-        """Training papers in the order of an epoch."""
-        if self._epoch_order[0] != epoch:
-            chance = np.random.default_rng([self.settings.seed, 1, epoch])
-            self._epoch_order = epoch, chance.permutation(len(self._training.truth))
-        return self._epoch_order[1]
 
     def validate(self) -> dict[str, float]:
         """Loss and top-1 on the validation papers in the wanted mix of labels, and top-1 by their titles alone."""

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from arxivcli.settings import Settings
+from arxivcli.settings import Seed, Settings
 
 
 class FinetunedSettings(Settings):
@@ -16,7 +16,7 @@ class FinetunedSettings(Settings):
 
     kind: Literal["finetuned"] = "finetuned"
     encoder: str = Field(min_length=1)
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: Seed = 0
     task: Literal["primary", "all"] = "primary"
     max_length: int = Field(512, ge=8)
     freeze_layers: int = Field(0, ge=0)

@@ -59,7 +59,7 @@ class FinetunedTrainee:
         self._training, self._validation = (tokens.Papers.of(self._tokenizer, some, surroundings) for some in papers)
         count = max(1, len(papers[0].truth))
         self.papers_per_step = min(settings.batch_size, count)
-        self._steps = bucketing.Steps(self._training.whole.lengths, self.papers_per_step, settings.seed)
+        self._steps = bucketing.LikeLengths(self._training.whole.lengths, self.papers_per_step, settings.seed)
         self.steps_per_epoch = self._steps.per_epoch
         self.epochs = settings.epochs
         self.rate = 0.0

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from arxivcli.settings import Settings
+from arxivcli.settings import Seed, Settings
 
 
 class FrozenSettings(Settings):
@@ -14,7 +14,7 @@ class FrozenSettings(Settings):
 
     kind: Literal["frozen"] = "frozen"
     encoder: str = Field(min_length=1)
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: Seed = 0
     max_length: int | None = Field(None, ge=8)
     hidden: int = Field(1024, ge=1, le=65_536)
     dropout: float = Field(0.5, ge=0, lt=1)

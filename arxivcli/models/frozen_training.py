@@ -14,6 +14,7 @@ from torch import nn
 from arxivcli import text
 from arxivcli.errors import FolderError, UsageError
 from arxivcli.models import hub
+from arxivcli.models.bucketing import Steps
 from arxivcli.models.embeddings import CachedEncoder
 from arxivcli.models.encoder import ONE_THREAD, Encoder
 from arxivcli.models.frozen import FrozenClassifier, Head
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 _VALIDATION_BATCH = 4096
 _LEAST_SPREAD = 1e-6
-_ORDER, _CHANCE = 1, 2
-"""Which stream of random numbers: papers of an epoch, or what happens in a step."""
+_CHANCE = 2
+"""Stream of random numbers of what happens in a step; `Steps` has another."""
 
 
 class FrozenTrainee:
@@ -58,7 +59,8 @@ class FrozenTrainee:
         self._validation = validation
         papers = max(1, len(training.truth))
         self.papers_per_step = min(settings.batch_size, papers)
-        self.steps_per_epoch = papers // self.papers_per_step
+        self._steps = Steps(papers, self.papers_per_step, settings.seed)
+        self.steps_per_epoch = self._steps.per_epoch
         self.epochs = settings.epochs
         self.rate = 0.0
         self._mean, self._scale = _standard(training.whole)
@@ -70,7 +72,6 @@ class FrozenTrainee:
             ],
             lr=settings.lr,
         )
-        self._epoch_order = -1, np.empty(0, np.int64)
         self._mix = mix
         self._loss = nn.CrossEntropyLoss(
             torch.from_numpy(mix.weights).float(), label_smoothing=settings.label_smoothing
@@ -107,7 +108,7 @@ class FrozenTrainee:
             return self._step(number)
 
     def _step(self, number: int) -> float:
-        rows = self._rows(number)
+        rows = self._steps[number]
         chance = np.random.default_rng([self.settings.seed, _CHANCE, number])
         # Titles come on top of the whole papers: in their place, they cost accuracy on whole papers.
         again = rows[chance.random(len(rows)) < self.settings.title_only]
@@ -134,14 +135,7 @@ class FrozenTrainee:
     def batch(self, number: int) -> list[str]:
         """Ids of the papers of a step."""
         ids = self._training.ids
-        return [] if ids is None else ids.take(pa.array(self._rows(number))).to_pylist()
-
-    def _rows(self, number: int) -> NDArray[np.int64]:
-        epoch, place = divmod(number, self.steps_per_epoch)
-        if self._epoch_order[0] != epoch:
-            chance = np.random.default_rng([self.settings.seed, _ORDER, epoch])
-            self._epoch_order = epoch, chance.permutation(len(self._training.truth))
-        return self._epoch_order[1][place * self.papers_per_step : (place + 1) * self.papers_per_step]
+        return [] if ids is None else ids.take(pa.array(self._steps[number])).to_pylist()
 
     def _standardised(self, embeddings: NDArray[np.float16]) -> torch.Tensor:
         return torch.from_numpy((embeddings.astype(np.float32) - self._mean) * self._scale)
