@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from arxivcli import storage
 from arxivcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 PAGE, FIGURES, CAPTIONS = "report.html", "figures", "captions.json"
@@ -25,12 +26,13 @@ def maker(command: str, version: str) -> str:
     return f"{command} {version}"
 
 
-def require_ours(folder: Path, command: str) -> None:
-    """Raises UsageError when the folder is none, holds a model or a corpus, or a page or figures of somebody else.
+def require_ours(folder: Path, command: str, files: Mapping[str, Callable[[Path], bool]]) -> None:
+    """Raises UsageError when the folder is none, holds a model or a corpus, or what somebody else put there.
 
     Args:
         folder: where a report shall be written; it need not exist.
         command: the one whose earlier report may be replaced, as "arxivcli eval".
+        files: names of the command's other files, and what tells whether one that is there is of an earlier report.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a folder", _HINT)
@@ -41,6 +43,9 @@ def require_ours(folder: Path, command: str) -> None:
     if figures.exists() and not figures.is_dir():
         raise UsageError(f"{figures} is a file, not a folder", _HINT)
     foreign = _page(folder / PAGE, command) or _captions(figures / CAPTIONS) or _drawings(figures)
+    if foreign is None:
+        there = ((folder / name, ours) for name, ours in files.items() if (folder / name).exists())
+        foreign = next((path for path, ours in there if not ours(path)), None)
     if foreign is not None:
         raise UsageError(f"{foreign} was not written by {command}", _HINT)
 
@@ -70,13 +75,19 @@ def _drawings(figures: Path) -> Path | None:
 
 def known_figures(figures: Path) -> frozenset[str] | None:
     """Names of the figures a report left in its folder `figures`; None where its list is missing or is none."""
-    try:
-        known = json.loads((figures / CAPTIONS).read_bytes())
-    except (OSError, ValueError):
-        return None
-    if not isinstance(known, dict) or not all(isinstance(said, dict) and "says" in said for said in known.values()):
+    known = json_object(figures / CAPTIONS)
+    if known is None or not all(isinstance(said, dict) and "says" in said for said in known.values()):
         return None
     return frozenset(name for name in known if "/" not in name)
+
+
+def json_object(path: Path) -> dict[str, Any] | None:
+    """What a file of a JSON object says; None when it is none."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def outdate(folder: Path) -> None:

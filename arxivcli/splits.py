@@ -110,6 +110,12 @@ def month(text: str) -> int:
     return (int(text[:4]) - 1970) * 12 + int(text[5:]) - 1
 
 
+def month_name(number: int) -> str:
+    """`2026-01` of months since January 1970."""
+    year, of_year = divmod(number, 12)
+    return f"{1970 + year:04d}-{of_year + 1:02d}"
+
+
 def months(papers: pa.RecordBatch) -> NDArray[np.int32]:
     """Months since January 1970 of the first version of each of n papers, by its id where no date is known."""
     days = papers["created"].cast("int32").fill_null(0).to_numpy().astype("datetime64[D]")

@@ -10,10 +10,14 @@ import json
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Level = Literal["category", "archive", "group"]
 
@@ -84,6 +88,22 @@ def parent(identifier: str, level: Level) -> str | None:
     if level == "category":
         return found.id if found.is_label else None
     return found.archive if level == "archive" else found.group.removeprefix("grp_")
+
+
+@dataclass(frozen=True, eq=False)
+class Parents:
+    """The distinct parents of some labels, sorted, and which one each label has, (L,)."""
+
+    names: tuple[str, ...]
+    number: NDArray[np.int64]
+
+
+def parents(some: tuple[str, ...], level: Literal["archive", "group"]) -> Parents:
+    """Archive or group of each label, be it a category or an archive; what has no parent stands for itself."""
+    above = {parent(c, "archive"): parent(c, "group") for c in labels()} if level == "group" else {}
+    found = [above.get(label) or parent(label, level) or label for label in some]
+    names, number = np.unique(found, return_inverse=True)
+    return Parents(tuple(names.tolist()), number)
 
 
 def name(label: str) -> str:

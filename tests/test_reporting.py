@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure as Drawing
 
-from arxivcli import reports, taxonomy
+from arxivcli import reports, splits, taxonomy
 from arxivcli.errors import StorageError, UsageError
 from arxivcli.progress import Silent
 from arxivcli.reporting import figures, folder, inks
 from arxivcli.reporting.calibration_figures import Coverage, Reliability, abstention, coverage, reliability
 from arxivcli.reporting.drawing import Figure
-from arxivcli.reporting.figures import Line
+from arxivcli.reporting.line_figures import Line, lines
 from arxivcli.reporting.matrices import matrix
 from arxivcli.reporting.page import Card, Page, Section
 from arxivcli.reporting.tables import Table, count, percent
@@ -51,8 +51,8 @@ def histogram() -> Figure:
 
 
 def by_month() -> Figure:
-    line = Line(np.arange(24119, 24167), np.arange(48))
-    return figures.lines("months", "Months", "One.", {"papers": line}, x=("month", "month"), y=("papers", "count"))
+    line = Line(splits.month("2009-12") + np.arange(48), np.arange(48))
+    return lines("months", "Months", "One.", {"papers": line}, x=("month", "month"), y=("papers", "count"))
 
 
 def groups() -> Figure:
@@ -66,7 +66,7 @@ def stack() -> Figure:
 
 def bands() -> Figure:
     series = {"builtin": Line(YEARS, SHARE, SHARE - 0.1, SHARE + 0.1), "scibert": Line(YEARS, SHARE[::-1])}
-    return figures.lines(
+    return lines(
         "accuracy", "Right", "Two models.", series, x=("year", "year"), y=("right", "percent"), papers=YEARS - 1999
     )
 
@@ -262,7 +262,7 @@ def test_texts_of_strangers_are_shown_and_do_nothing() -> None:
     both = {HOSTILE: Line([1], [1]), long: Line([1], [2])}
     drawn = (
         figures.bars("a", HOSTILE, long, [HOSTILE, long], [1, 2], columns=(HOSTILE, long)),
-        figures.lines("b", HOSTILE, HOSTILE, both, x=(HOSTILE, "count"), y=(HOSTILE, "count")),
+        lines("b", HOSTILE, HOSTILE, both, x=(HOSTILE, "count"), y=(HOSTILE, "count")),
         matrix("c", HOSTILE, HOSTILE, [HOSTILE, "b"], [[1, 1], [1, 1]]),
     )
     tables = ((long, Table((HOSTILE,), ((long,),))),)
@@ -290,9 +290,7 @@ def test_any_label_can_stand_in_a_figure(values: dict[str, float]) -> None:
 
 
 def test_what_nobody_knows_is_a_gap() -> None:
-    figure = figures.lines(
-        "gap", "Gap", "One.", {"a": Line([1, 2, 3], [1, np.nan, 3])}, x=("x", "count"), y=("y", "decimal")
-    )
+    figure = lines("gap", "Gap", "One.", {"a": Line([1, 2, 3], [1, np.nan, 3])}, x=("x", "count"), y=("y", "decimal"))
     page = page_of(figure)
     assert table(read(page), "x", "y") == [["1", "1.000"], ["2", "–"], ["3", "3.000"]]
     assert not re.search(r"\b(nan|inf)\b", page.decode().lower())
@@ -303,7 +301,7 @@ def test_figures_of_nothing_are_drawn_too() -> None:
     for figure in (
         figures.bars("a", "A", "A.", [], []),
         figures.grouped("b", "B", "B.", [], {}),
-        figures.lines("c", "C", "C.", {"x": Line([], [])}, x=("x", "count"), y=("y", "percent"), diagonal=True),
+        lines("c", "C", "C.", {"x": Line([], [])}, x=("x", "count"), y=("y", "percent"), diagonal=True),
         reliability("d", "D", "D.", {"x": Reliability([], [], [])}),
         matrix("e", "E", "E.", [], np.zeros((0, 0))),
     ):
@@ -362,7 +360,7 @@ def test_drawing_is_watched_and_a_report_cut_short_knows_its_own_figures(tmp_pat
     assert Stops.said == [("drawing figures", 2, "figures")]
     assert (tmp_path / "figures/some.svg").exists()
     assert not (tmp_path / "report.html").exists()
-    reports.require_ours(tmp_path, "arxivcli")
+    reports.require_ours(tmp_path, "arxivcli", {})
     folder.write_report(report(), tmp_path)
     assert (tmp_path / "report.html").read_bytes() == report().html()
 

@@ -9,7 +9,7 @@ from html_reading import Read, read, table
 
 from arxivcli.reporting import evaluation, folder
 from arxivcli.reporting.calibration_figures import Coverage, Reliability
-from arxivcli.reporting.figures import Line
+from arxivcli.reporting.line_figures import Line
 from arxivcli.reporting.results import Confusion, Labels, Measure, Periods, Results, Slice
 
 LABELS = ("cs.CL", "cs.LG", "math.NT", "stat.ML")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from arxivcli.reporting.drawing import Canvas, Figure
-from arxivcli.reporting.figures import Line, lines
+from arxivcli.reporting.line_figures import Line, lines
 from arxivcli.reporting.marks import MARKERS, legend, line_key, look, require_few, scale
 from arxivcli.reporting.tables import Table, decimals, percents
 

@@ -62,8 +62,9 @@ def _labels(survey: Survey) -> Section:
     totals = survey.counts.sum(axis=0)
     drawn: list[Figure] = []
     if survey.level == "category":
-        names, number = _archives(survey)
-        by_archive = np.bincount(number, totals, len(names))
+        archives = taxonomy.parents(survey.labels, "archive")
+        names = archives.names
+        by_archive = np.bincount(archives.number, totals, len(names))
         some = [row for row in np.argsort(-by_archive, kind="stable") if by_archive[row]]
         drawn.append(
             figures.bars(
@@ -105,7 +106,8 @@ def _splits(survey: Survey) -> Section:
         [UNKNOWN, *decimals(survey.distances[1:])],
         [UNKNOWN, *decimals(survey.by_chance[1:])], counts(lacking),
     )  # fmt: skip
-    names, number = _archives(survey)
+    archives = taxonomy.parents(survey.labels, "archive")
+    names, number = archives.names, archives.number
     seen = [name for index, name in enumerate(names) if survey.counts[:, number == index].any()]
     rows = np.flatnonzero(np.isin(names, seen))
     mixes = {
@@ -243,15 +245,6 @@ def _lacking(survey: Survey) -> Section:
     return Section(
         f"{kind.capitalize()} without papers", tuple(text), (), (), ((f"Missing {kind}", table),) if rows else ()
     )
-
-
-def _archives(survey: Survey) -> tuple[list[str], np.ndarray]:
-    """Archives of the labels and the number of each label's; archives and groups stand for themselves."""
-    parents = [taxonomy.parent(label, "archive") or label for label in survey.labels]
-    if survey.level == "group":
-        parents = list(survey.labels)
-    names, number = np.unique(parents, return_inverse=True)
-    return names.tolist(), number
 
 
 def _largest(names: tuple[str, ...] | list[str], papers: np.ndarray) -> str:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from arxivcli.reporting import figures, findings
+from arxivcli import splits
+from arxivcli.reporting import findings
 from arxivcli.reporting.drift_parts import SIDES, answers, ends, labels, texts, words
+from arxivcli.reporting.line_figures import Line, lines
 from arxivcli.reporting.page import Card, Page, Section
 from arxivcli.reporting.tables import Table, count, papers, percent, signed
 
@@ -125,19 +127,13 @@ def _months(report: Drift) -> Section | None:
     series = {}
     for name, side in zip(SIDES, (report.reference, report.current), strict=True):
         if side.months:
-            known = {_number(month): number for month, number in side.months.items()}
+            known = {splits.month(month): number for month, number in side.months.items()}
             every = range(min(known), max(known) + 1)
-            series[name] = figures.Line(list(every), [known.get(month, 0) for month in every])
+            series[name] = Line(list(every), [known.get(month, 0) for month in every])
     if len({month for line in series.values() for month in np.asarray(line.x).tolist()}) <= 1:
         return None
-    figure = figures.lines(
+    figure = lines(
         "months", "Papers by month", "Of their first versions.", series,
         x=("month", "month"), y=("papers", "count"), floor=0,
     )  # fmt: skip
     return Section("Months", (), (), (figure,))
-
-
-def _number(month: str) -> int:
-    """Of "2026-03", months since January of the year 0."""
-    year, of_year = month.split("-")
-    return int(year) * 12 + int(of_year) - 1

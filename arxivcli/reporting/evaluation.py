@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from arxivcli.reporting import calibration_figures, evaluation_labels, figures
+from arxivcli.reporting.line_figures import Line, lines
 from arxivcli.reporting.marks import MOST_SERIES
 from arxivcli.reporting.page import Card, Page, Section
 from arxivcli.reporting.tables import Table, counts, papers
@@ -122,9 +123,9 @@ def _times(results: Results) -> Section | None:
 
 
 def _over_time(name: str, title: str, unit: str, found: Mapping[str, Periods]) -> Figure:
-    series = {model: figures.Line(by.times, by.accuracy, by.low, by.high) for model, by in _drawable(found).items()}
+    series = {model: Line(by.times, by.accuracy, by.low, by.high) for model, by in _drawable(found).items()}
     below = next(iter(found.values())).papers
-    return figures.lines(
+    return lines(
         name, title, f"The band is the 95 % interval of each {unit}.", series,
         x=(unit, "year" if unit == "year" else "month"), y=("right", "percent"), papers=below,
     )  # fmt: skip

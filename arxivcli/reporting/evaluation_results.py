@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from arxivcli import splits
 from arxivcli.reporting.calibration_figures import Coverage, Reliability
-from arxivcli.reporting.figures import Line
+from arxivcli.reporting.line_figures import Line
 from arxivcli.reporting.results import Confusion, Labels, Measure, Periods, Results, Slice, Suspect
 from arxivcli.reporting.tables import count
 
@@ -64,7 +65,7 @@ def results(report: Evaluation) -> Results:
         coverage={name: _coverage(model) for name, model in models.items() if model.covered},
         set_sizes={name: model.set_sizes for name, model in models.items() if len(model.set_sizes)},
         yearly=_periods(models, lambda model: model.per_year, int),
-        monthly=_periods(models, lambda model: model.per_month, _month, LEAST_A_MONTH),
+        monthly=_periods(models, lambda model: model.per_month, splits.month, LEAST_A_MONTH),
         abstention={
             name: Line(model.abstention.answered, model.abstention.accuracy)
             for name, model in models.items() if len(set(model.abstention.answered.tolist())) > 1
@@ -141,12 +142,6 @@ def _coverage(model: ModelReport) -> Coverage:
     every = sorted(set(model.covered), key=lambda one: one.promised)
     columns = ([one.promised for one in every], [one.achieved for one in every], [one.mean_size for one in every])
     return Coverage(*columns)
-
-
-def _month(name: str) -> int:
-    """Of "2026-03", months since January of the year 0."""
-    year, month = name.split("-")
-    return int(year) * 12 + int(month) - 1
 
 
 def _periods(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from arxivcli import splits
 from arxivcli.errors import UsageError
 from arxivcli.reporting.drawing import Canvas, label
 from arxivcli.reporting.inks import LIGHT
@@ -15,11 +17,10 @@ from arxivcli.reporting.tables import count, counts, decimals, percents
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Drawing
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 Kind = Literal["count", "percent", "decimal"]
 
@@ -72,7 +73,7 @@ def scale(axes: Axes, which: Literal["x", "y"], kind: str, most: int | None = 5)
     if kind == "percent":
         axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
     elif kind == "month":
-        axis.set_major_formatter(FuncFormatter(lambda number, _: month(number)))
+        axis.set_major_formatter(FuncFormatter(lambda number, _: splits.month_name(round(number))))
     elif kind == "count":
         axis.set_major_formatter(FuncFormatter(lambda number, _: count(number)))
     else:
@@ -86,14 +87,14 @@ def written(values: NDArray[np.float64], kind: str) -> list[str]:
     if kind == "year":
         return [f"{value:.0f}" for value in values.tolist()]
     if kind == "month":
-        return [month(number) for number in values.tolist()]
+        return [splits.month_name(round(number)) for number in values.tolist()]
     return counts(values) if kind == "count" else decimals(values)
 
 
-def month(number: float) -> str:
-    """`2026-03`, of the months since January of the year 0."""
-    year, of_year = divmod(round(number), 12)
-    return f"{year:04d}-{of_year + 1:02d}"
+def as_arrays(series: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float64]]:
+    """The values of each series; see `require_few`."""
+    require_few(series)
+    return {what: np.asarray(values, np.float64) for what, values in series.items()}
 
 
 def require_few(series: Mapping[str, object]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from arxivcli.reporting.calibration_figures import Coverage, Reliability
-    from arxivcli.reporting.figures import Line
+    from arxivcli.reporting.line_figures import Line
 
 Kind = Literal["percent", "decimal"]
 _LARGE = 10
@@ -132,7 +132,7 @@ class Results:
         coverage: by model, of conformal sets.
         set_sizes: by model, (largest + 1,) share of papers with so many labels in their set.
         yearly: by model.
-        monthly: by model; months are counted from January of the year 0.
+        monthly: by model; months are counted from January 1970.
         abstention: by model: x the share of papers answered, y the share right of these.
         confusions: by model, the most frequent, largest first.
         suspects: by model, the most suspicious first; some of them.

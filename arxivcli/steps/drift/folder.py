@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from arxivcli import reports, storage
-from arxivcli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,17 +20,11 @@ COMMAND: Final = "arxivcli drift"
 
 def require_ours(folder: Path) -> None:
     """Raises UsageError when the folder is none, or holds what no earlier comparison left under our names."""
-    reports.require_ours(folder, COMMAND)
-    if (folder / FILE).exists() and not _ours(folder / FILE):
-        raise UsageError(f"{folder / FILE} was not written by {COMMAND}", "choose another --output")
+    reports.require_ours(folder, COMMAND, {FILE: _ours})
 
 
 def _ours(path: Path) -> bool:
-    try:
-        found = orjson.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and {"verdict", "findings"} <= found.keys()
+    return {"verdict", "findings"} <= (reports.json_object(path) or {}).keys()
 
 
 def save(report: Drift, folder: Path, draw: Callable[[Drift, Path], None] | None = None) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,13 +154,9 @@ class _Gathering:
                 f"{self.name} has no papers{f': {reasons}' if reasons else ''}", "give papers for both sides"
             )
         self.months.pop(splits.NO_MONTH, None)
-        months = {_month_name(number): self.months[number] for number in sorted(self.months)}
+        months = {splits.month_name(number): self.months[number] for number in sorted(self.months)}
         labels = dict(sorted(self.labels.items()))
         return Side(self.name, self.papers, self.level, labels, months, self.sample.take(), dict(self.left_out))
-
-
-def _month_name(number: int) -> str:
-    return f"{1970 + number // 12}-{number % 12 + 1:02d}"
 
 
 @dataclass(frozen=True)
@@ -178,8 +175,8 @@ class Source:
 
     def batches(self, left_out: Counter[str]) -> Iterator[pa.RecordBatch]:
         """Its papers as `SAMPLED`; what is no paper is counted in `left_out`. Raises InputError, FolderError."""
-        for split in self.splits if self.shards else ():
-            for batch in self.shards.batches(split, _BATCH) if self.shards else ():
+        if self.shards is not None:
+            for batch in chain.from_iterable(self.shards.batches(split, _BATCH) for split in self.splits):
                 nothing = pa.nulls(batch.num_rows, pa.string())
                 yield _sampled(batch, nothing, nothing.cast(pa.float32()))
         for file in self.files:
@@ -238,7 +235,7 @@ def parted(found: Source, month: int, size: int, seed: int, progress: Progress) 
     Raises InputError when one of the sides has no papers.
     """
     sides = [
-        _Gathering(f"{found.name} {word} {_month_name(month)}", found.level, Sample(size, seed))
+        _Gathering(f"{found.name} {word} {splits.month_name(month)}", found.level, Sample(size, seed))
         for word in ("before", "since")
     ]
     left_out: Counter[str] = Counter()

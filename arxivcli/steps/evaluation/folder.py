@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from arxivcli import answers, reports, storage
-from arxivcli.errors import UsageError
 from arxivcli.steps.evaluation.report import MADE_BY
 from arxivcli.steps.evaluation.scoring import WRITTEN
 
@@ -41,7 +40,7 @@ def held(folder: Path) -> Iterator[None]:
         UsageError: it is no folder, or holds files under our names that are not of a report.
         StorageError: it cannot be written, or another process works in it.
     """
-    _require_ours(folder)
+    reports.require_ours(folder, MADE_BY, {METRICS: _our_metrics, PREDICTIONS: _our_predictions, ERRORS: _our_errors})
     new = not folder.exists()
     try:
         with storage.owned(folder):
@@ -51,20 +50,8 @@ def held(folder: Path) -> Iterator[None]:
             folder.rmdir()
 
 
-def _require_ours(folder: Path) -> None:
-    reports.require_ours(folder, MADE_BY)
-    for name, ours in ((METRICS, _our_metrics), (PREDICTIONS, _our_predictions), (ERRORS, _our_errors)):
-        path = folder / name
-        if path.exists() and not ours(path):
-            raise UsageError(f"{path} was not written by {MADE_BY}", "choose another --output")
-
-
 def _our_metrics(path: Path) -> bool:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and found.get("made_by") == MADE_BY
+    return (reports.json_object(path) or {}).get("made_by") == MADE_BY
 
 
 def _our_predictions(path: Path) -> bool:

@@ -27,27 +27,6 @@ _LISTING_NAMES: Final = ("one category", "cross-listed")
 
 
 @dataclass(frozen=True, eq=False)
-class Parents:
-    """The distinct parents of the labels, and which one each label has, (L,)."""
-
-    names: tuple[str, ...]
-    number: NDArray[np.int64]
-
-
-def parents(labels: tuple[str, ...], level: Literal["archive", "group"]) -> Parents:
-    """Archive or group of each label, be it a category or an archive; what has no parent stands for itself."""
-    above = {taxonomy.parent(label, "archive"): taxonomy.parent(label, "group") for label in taxonomy.labels()}
-
-    def parent(label: str) -> str:
-        if level == "group" and label in above:
-            return above[label] or label
-        return taxonomy.parent(label, level) or label
-
-    names, number = np.unique([parent(label) for label in labels], return_inverse=True)
-    return Parents(tuple(names.tolist()), number)
-
-
-@dataclass(frozen=True, eq=False)
 class Measured:
     """The figures of one model, without texts; the fields are those of `ModelReport`."""
 
@@ -85,13 +64,13 @@ class Measuring:
     resamples: Resampling
 
     @cached_property
-    def archives(self) -> Parents:
+    def archives(self) -> taxonomy.Parents:
         """Of the labels."""
-        return parents(self.labels, "archive")
+        return taxonomy.parents(self.labels, "archive")
 
     @cached_property
-    def _groups(self) -> Parents:
-        return parents(self.labels, "group")
+    def _groups(self) -> taxonomy.Parents:
+        return taxonomy.parents(self.labels, "group")
 
     def draws(self, found: Outcomes) -> Draws:
         """Every figure and its resamples."""

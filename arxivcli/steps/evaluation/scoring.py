@@ -97,7 +97,11 @@ class Scoring:
         papers = batch.filter(pa.array(known))
         texts = text.model_input(papers)
         views = [self._scored(papers["id"], read) for read in (texts, text.title_only(texts))]
-        whole, title_only = (self._outcomes(logits, truth[known], listed[known]) for logits in views)
+        probs = [self._probabilities(logits) for logits in views]
+        whole, title_only = (
+            self._outcomes(found, logits, truth[known], listed[known])
+            for found, logits in zip(probs, views, strict=True)
+        )
         return Scored(
             papers=len(known),
             left_out=Counter({reason: int(rows.sum()) for reason, rows in reasons.items() if rows.any()}),
@@ -109,7 +113,7 @@ class Scoring:
             ),
             whole=whole,
             title_only=title_only,
-            predictions=self._predictions(papers, views[0]) if self.kept else None,
+            predictions=self._predictions(papers, probs[0]) if self.kept else None,
         )
 
     def _scored(self, ids: pa.StringArray, texts: pa.StringArray) -> NDArray[np.float32]:
@@ -128,13 +132,19 @@ class Scoring:
         probs = calibration.calibrated(logits, fitted)
         return probs if self.view is None else self.view.probabilities(probs, logits, fitted)
 
-    def _outcomes(self, logits: NDArray[np.float32], truth: NDArray[np.int64], listed: NDArray[np.int64]) -> Outcomes:
+    def _outcomes(
+        self,
+        probs: NDArray[np.float32],
+        logits: NDArray[np.float32],
+        truth: NDArray[np.int64],
+        listed: NDArray[np.int64],
+    ) -> Outcomes:
         fitted = self.model.card.calibration
         places = np.searchsorted(self.labels, self.model.card.labels)
         own = np.zeros(len(self.labels), np.int64)
         own[places] = np.arange(len(places))
         return outcomes(
-            self._probabilities(logits),
+            probs,
             calibration.probabilities(logits).max(axis=1),
             own[truth],
             listed,
@@ -142,9 +152,8 @@ class Scoring:
             [calibration.threshold(fitted, coverage) for coverage in self.coverages],
         )
 
-    def _predictions(self, papers: pa.RecordBatch, logits: NDArray[np.float32]) -> pa.RecordBatch:
+    def _predictions(self, papers: pa.RecordBatch, probs: NDArray[np.float32]) -> pa.RecordBatch:
         fitted = self.model.card.calibration
-        probs = self._probabilities(logits)
         inside = calibration.conformal_sets(probs, fitted, self.coverages[0]) if self.coverages else None
         answered = answers.predictions(papers["id"], self.model.card.labels, probs, KEPT, inside)
         name = pa.array([self.name] * len(probs), pa.string())
