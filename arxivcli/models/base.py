@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from arxivcli.models.contributions import Explanation
+
 
 class Classifier(Protocol):
     """Texts in, logits out. Batching, calibration, top-k, sets and files are written once, outside it."""
@@ -39,6 +41,14 @@ class MakesVectors(Protocol):
 
     def vectors(self, texts: pa.StringArray) -> NDArray[np.float32]:
         """The vectors its last layers read, (len(texts), D), any length including 0."""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """What a classifier can do besides, when it can say which words spoke for a label."""
+
+    def contributions(self, texts: pa.StringArray, towards: NDArray[np.int64]) -> list[Explanation]:
+        """What the words of each of n texts add to the lead of a label, `towards` (n,): see `contributions`."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from arxivcli.models import encoders
 from arxivcli.models.vocabulary import in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -143,6 +143,38 @@ class Encoder:
             embeddings = self._network(moved)["sentence_embedding"]
         halves: NDArray[np.float16] = embeddings.half().cpu().numpy()
         return halves
+
+    def influences(
+        self, text: str, slope: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    ) -> list[tuple[int, int, float]]:
+        """Gradient times input of each token of a text, with where it begins and ends in it.
+
+        Args:
+            text: what is read.
+            slope: how what is looked at changes with each number of an embedding, (D,) both.
+        """
+        prompt = self._prompt or ""
+        with self._tokenising:
+            features = self._network.preprocess([text], prompt=self._prompt)
+            cut = self._network.tokenizer(
+                prompt + text, truncation=True, max_length=self._network.max_seq_length, return_offsets_mapping=True
+            )
+        transformer: Any = self._network.transformers_model
+        self._network.to(self._place.device)
+        read = features.pop("input_ids").to(transformer.device)
+        moved = {k: v.to(transformer.device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}
+        with ONE_THREAD if self._place.device == "cpu" else nullcontext(), torch.enable_grad():
+            embedded = transformer.get_input_embeddings()(read).detach().requires_grad_()
+            embedding = self._network({**moved, "inputs_embeds": embedded})["sentence_embedding"][0]
+            wanted = torch.from_numpy(slope(embedding.detach().float().cpu().numpy())).to(embedding)
+            [found] = torch.autograd.grad(embedding, embedded, wanted)
+        values = (found * embedded.detach()).sum(-1)[0].float().tolist()
+        first = len(prompt)
+        return [
+            (begin - first, end - first, value)
+            for (begin, end), value in zip(cut["offset_mapping"], values, strict=True)
+            if begin >= first and end > begin
+        ]
 
     def _arithmetic(self, device: torch.device) -> Any:
         precision: Precision = self._place.precision

@@ -19,7 +19,9 @@ from safetensors.numpy import save as to_bytes
 
 from arxivcli import storage
 from arxivcli.errors import FolderError
-from arxivcli.models.features import Bags, Vocabulary
+from arxivcli.models import contributions
+from arxivcli.models.contributions import Explanation, Occurrence
+from arxivcli.models.features import Bags, Vocabulary, tokenise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +84,43 @@ class FastClassifier:
             for start, end in pairwise(group):
                 np.dot(weights[start:end], exact[start - group[0] : end - group[0]], out=next(sums))
         return hidden
+
+    def contributions(self, texts: pa.StringArray, towards: NDArray[np.int64]) -> list[Explanation]:
+        """Exact: what each word and pair adds to the lead of a label, its occurrences in the title counting double."""
+        found = []
+        for row, label in enumerate(towards.tolist()):
+            text = texts.slice(row, 1)
+            bag = self.vocabulary.bags(text)
+            weights = bag_weights(bag, self._idf) * self._scales.take(bag.features)
+            rows = self.embeddings.take(bag.features, axis=0)
+            exact = (unpacked(rows.view(np.uint8)) if rows.dtype == np.uint8 else rows).astype(np.float64)
+            base, values = self._towards(exact * weights[:, None], label)
+            added = dict(zip(bag.features.tolist(), values.tolist(), strict=True))
+            said = text[0].as_py()
+            found.append(Explanation(base, contributions.gathered(said, self._occurrences(text, added))))
+        return found
+
+    def _towards(self, vectors: NDArray[np.float64], label: int) -> tuple[float, NDArray[np.float64]]:
+        """What the head makes of nothing, and of each of the vectors (n, D) whose sum it reads: see `along_ray`."""
+        return contributions.along_ray(vectors, label, (self.head, self.bias))
+
+    def _occurrences(self, text: pa.StringArray, added: dict[int, float]) -> list[Occurrence]:
+        """The known words and pairs of one text where they stand, each with its share of what they add in all."""
+        tokens, places = tokenise(text), contributions.words(text[0].as_py())
+        names = tokens.words.to_pylist()
+        features = self.vocabulary.of_tokens(tokens, self.vocabulary.word_ids(tokens.words))
+        at, pair = np.nonzero(features >= 0)
+        numbers, counts = features[at, pair], (1 + tokens.in_title)[at]
+        shares = counts / np.bincount(numbers, counts)[numbers] if len(numbers) else counts
+        return [
+            Occurrence(
+                " ".join(names[first : first + 1 + second]), places[first][0], places[first + second][1],
+                added[number] * share,
+            )
+            for first, second, number, share in zip(
+                at.tolist(), pair.tolist(), numbers.tolist(), shares.tolist(), strict=True
+            )
+        ]  # fmt: skip
 
     @cached_property
     def _table(self) -> NDArray[np.int8]:

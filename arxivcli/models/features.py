@@ -123,7 +123,7 @@ class Vocabulary:
             yield self._bags(some, known[start:end], min(_PART, len(texts) - int(first)))
 
     def _bags(self, tokens: Tokens, known: NDArray[np.int32], texts: int) -> Bags:
-        features = np.stack([known, self._find(pair_keys(tokens, known, len(self.words)))], axis=1).ravel()
+        features = self.of_tokens(tokens, known).ravel()
         is_known = np.flatnonzero(features >= 0)
         features, token = features.take(is_known), is_known >> 1
         text = tokens.text.take(token)
@@ -132,6 +132,12 @@ class Vocabulary:
         at = np.flatnonzero(same == np.arange(len(same)))
         counts = np.minimum(times.take(at), _MOST_COUNTED).astype(np.uint8)
         return Bags(features.take(at), counts, np.searchsorted(text.take(at), np.arange(texts + 1, dtype=np.int32)))
+
+    def of_tokens(self, tokens: Tokens, known: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Of each of n tokens, whose words have the numbers `known`, its word and the pair it begins, (n, 2); -1 for
+        unknown ones.
+        """
+        return np.stack([known, self._find(pair_keys(tokens, known, len(self.words)))], axis=1)
 
     def word_ids(self, words: pa.StringArray) -> NDArray[np.int32]:
         """Number of each word in the vocabulary, -1 for unknown ones."""

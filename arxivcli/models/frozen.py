@@ -6,6 +6,7 @@ The folder holds the encoder in full, so the model works wherever it is copied, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
@@ -15,6 +16,8 @@ from safetensors.numpy import save as to_bytes
 
 from arxivcli import accelerators, storage
 from arxivcli.errors import FolderError
+from arxivcli.models import contributions
+from arxivcli.models.contributions import Explanation
 from arxivcli.models.encoder import Encoder
 from arxivcli.surroundings import Place
 
@@ -59,6 +62,13 @@ class Head:
         logits: NDArray[np.float32] = np.matmul(hidden, self.output) + self.output_bias
         return logits.reshape(-1, len(self.output_bias))[: len(embeddings)]
 
+    def slope(self, embedding: NDArray[np.float32], label: int) -> NDArray[np.float32]:
+        """How the lead of a label (see `contributions`) changes with each number of an embedding, (D,)."""
+        active = (embedding - self.mean) * self.scale @ self.hidden + self.hidden_bias > 0
+        towards = self.output[:, label] - self.output.mean(axis=1)
+        changes: NDArray[np.float32] = self.scale * (self.hidden @ (active * towards))
+        return changes
+
     def fits(self, labels: int) -> bool:
         """Whether its parts fit together and give so many logits."""
         width, units = self.hidden.shape
@@ -86,6 +96,16 @@ class FrozenClassifier:
     def vectors(self, texts: pa.StringArray) -> NDArray[np.float32]:
         """The encoder's embeddings, float32 (len(texts), D)."""
         return (self.embedder or self.encoder).embed(texts.to_pylist()).astype(np.float32)
+
+    def contributions(self, texts: pa.StringArray, towards: NDArray[np.int64]) -> list[Explanation]:
+        """Gradient times input of each token, summed over the pieces of a word: what the lead of a label would lose if
+        the word were missing, as far as the slope tells. They do not add up to it.
+        """
+        found = []
+        for text, label in zip(texts.to_pylist(), towards.tolist(), strict=True):
+            places = self.encoder.influences(text, partial(self.head.slope, label=label))
+            found.append(Explanation(0.0, contributions.gathered(text, contributions.word_occurrences(text, places))))
+        return found
 
     def save(self, folder: Path) -> None:
         """Write head.safetensors and the encoder's folder."""

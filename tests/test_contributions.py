@@ -1,0 +1,128 @@
+"""Which words spoke for an answer: exact where it can be, in place always, and the same words a reader would name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_fast import small_model
+
+from arxivcli.models import contributions, shelf
+from arxivcli.models.features import tokenise
+
+if TYPE_CHECKING:
+    from arxivcli.models.shelf import Model
+
+field = st.text("abcdefghij $.,é–\u2028ABZ", max_size=30)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def leads(logits: np.ndarray) -> np.ndarray:
+    return logits - logits.mean(axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def builtin() -> Model:
+    return shelf.load("builtin")
+
+
+@given(field, field, st.sampled_from([4, 8]), st.integers(0, 2))
+def test_base_and_contributions_add_up_to_the_lead(title: str, abstract: str, bits: int, label: int) -> None:
+    model = small_model(bits)
+    texts = pa.array([f"{title}\n{abstract}"])
+    [found] = model.contributions(texts, np.array([label]))
+    assert found.total == pytest.approx(leads(model.scores(texts))[0, label], abs=1e-4)
+    assert found.base == pytest.approx(leads(model.bias[None])[0, label], abs=1e-6)
+
+
+@given(field, field)
+def test_every_contribution_is_a_known_word_or_pair_where_it_stands(title: str, abstract: str) -> None:
+    model = small_model()
+    [found] = model.contributions(pa.array([f"{title}\n{abstract}"]), np.array([1]))
+    names = [(one.text, one.where) for one in found.contributions]
+    assert len(set(names)) == len(names)
+    for one in found.contributions:
+        for begin, end in one.spans:
+            here = (title if one.where == "title" else abstract)[begin:end]
+            words = [here[first:last].translate(LOWER) for first, last in contributions.words(here)]
+            assert " ".join(words) == one.text
+
+
+LOWER = {ord(sign): sign.lower() for sign in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+@given(st.text(max_size=40))
+def test_words_are_those_the_model_reads(text: str) -> None:
+    found = [text[begin:end].translate(LOWER) for begin, end in contributions.words(text)]
+    assert found == tokenise(pa.array([text])).words.to_pylist()
+
+
+@given(seeds, st.integers(0, 6), st.booleans())
+def test_a_head_of_pieces_is_shared_out_without_a_rest(seed: int, count: int, layered: bool) -> None:
+    """Also one with a layer of rectified units, whose slope changes on the way."""
+    chance = np.random.default_rng(seed)
+    vectors = chance.normal(size=(count, 5))
+    inner = (chance.normal(size=(5, 7)), chance.normal(size=7)) if layered else None
+    outer = (chance.normal(size=(7 if layered else 5, 4)), chance.normal(size=4))
+
+    def lead(summed: np.ndarray) -> float:
+        read = np.maximum(summed @ inner[0] + inner[1], 0) if inner else summed
+        return float(leads((read @ outer[0] + outer[1])[None])[0, 2])
+
+    base, values = contributions.along_ray(vectors, 2, outer, inner)
+    assert base == pytest.approx(lead(np.zeros(5)), abs=1e-9)
+    assert base + values.sum() == pytest.approx(lead(vectors.sum(axis=0)), abs=1e-9)
+    slow = [lead(vectors.sum(axis=0) * step / 2000) for step in range(2001)]
+    assert min(slow) - 1e-6 <= base + values.sum() <= max(slow) + 1e-6
+
+
+def test_a_unit_counts_for_as_long_as_it_is_awake() -> None:
+    """Of two words that together wake a unit halfway, each gets its part of the half that is left."""
+    vectors, wakes = np.array([[3.0], [1.0]]), (np.array([[1.0]]), np.array([-2.0]))
+    base, values = contributions.along_ray(vectors, 0, (np.array([[1.0, -1.0]]), np.zeros(2)), wakes)
+    assert (base, values.tolist()) == (0.0, [1.5, 0.5])
+
+
+def test_the_words_a_reader_would_name(builtin: Model) -> None:
+    texts = pa.array(
+        [
+            "Neural machine translation with attention\nWe translate sentences between languages.",
+            "Primes in short intervals\nWe bound gaps between primes with the large sieve.",
+        ]
+    )
+    towards = builtin.classifier.scores(texts).argmax(axis=1)
+    assert isinstance(builtin.classifier, contributions.Explains)
+    one, two = builtin.classifier.contributions(texts, towards)
+    np.testing.assert_allclose(
+        [one.total, two.total], leads(builtin.classifier.scores(texts))[[0, 1], towards], atol=1e-3
+    )
+    assert {"translation", "languages"} <= {said.text for said in one.strongest(10) if said.value > 0}
+    assert "primes" in {said.text for said in two.strongest(3)}
+    assert {said.where for said in two.contributions if said.text == "primes"} == {"title", "abstract"}
+
+
+def test_alone_and_in_company_words_say_the_same(builtin: Model) -> None:
+    assert isinstance(builtin.classifier, contributions.Explains)
+    texts = pa.array(["Primes\ngaps of primes", "", "\n", "Quarks and gluons\n"])
+    towards = np.array([3, 1, 4, 1])
+    together = builtin.classifier.contributions(texts, towards)
+    assert together == [
+        builtin.classifier.contributions(texts.slice(row, 1), towards[row : row + 1])[0] for row in range(4)
+    ]
+    assert together[1].contributions == ()
+
+
+def test_tokens_become_words() -> None:
+    text = "Sparse attention\nof transformers."
+    tokens = [(0, 6, 1.0), (6, 13, 2.0), (13, 16, 0.5), (17, 19, -1.0), (19, 32, 4.0), (32, 33, 9.0), (0, 0, 7.0)]
+    found = contributions.gathered(text, contributions.word_occurrences(text, tokens))
+    assert [(one.text, one.value, one.where, one.spans) for one in found] == [
+        ("sparse", 1.0, "title", ((0, 6),)),
+        ("attention", 2.5, "title", ((7, 16),)),
+        ("of", -1.0, "abstract", ((0, 2),)),
+        ("transformers", 4.0, "abstract", ((3, 15),)),
+    ]
