@@ -114,6 +114,15 @@ class View:
         summed[np.arange(len(probs)), probs.argmax(axis=1)] = True
         return summed
 
+    def likeliest(self, answers: NDArray[np.int64], probs: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Of each answer (n,) the index of the label that contributes most to it, by all labels' probs (n, L)."""
+        ends = np.append(self.starts[1:], len(self.columns))
+        kept = probs[:, self.columns] * (1 if self.factors is None else self.factors)
+        best = np.empty(len(answers), np.int64)
+        for row, (start, end) in enumerate(zip(self.starts[answers], ends[answers], strict=True)):
+            best[row] = self.columns[start + kept[row, start:end].argmax()]
+        return best
+
 
 def above(labels: tuple[str, ...], own: Level, level: Level) -> dict[str, str]:
     """Each of the labels, which are of level `own`, with the label of `level` that it is part of.
