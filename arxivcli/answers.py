@@ -26,13 +26,8 @@ PLACES: Final = 4
 
 _STEPS: Final = 10**PLACES
 
-COLUMNS: Final = ("category", "confidence", "alternatives")
-"""The cells every answer has; `set` follows when a coverage was asked for, `abstained` when answers may be left open,
-`error` always comes last.
-"""
-
-_NEEDS_ESCAPE = r'["\\\x00-\x1f]|[\x{7f}-\x{9f}]'
-_JSON_CONTROL = re.compile("[\x7f-\x9f]")
+_NEEDS_ESCAPE = r'["\\\x00-\x1f]|[\x{7f}-\x{9f}\x{61c}\x{200e}\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}]'
+_JSON_CONTROL = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -79,16 +74,29 @@ def predictions(
         ids,
         _parted(sizes, names.take(pa.array(order.ravel()))),
         _parted(sizes, pa.array(scores.ravel(), pa.float32())),
-        pa.nulls(len(ids), PREDICTIONS.field("set").type) if inside is None else _sets(names, probs, inside, fine),
+        pa.nulls(len(ids), PREDICTIONS.field("set").type)
+        if inside is None
+        else best_first(labels, probs, inside, fine),
         errors,
     ]
     return pa.RecordBatch.from_arrays(columns, schema=PREDICTIONS)
 
 
-def _sets(
-    names: pa.StringArray, probs: NDArray[np.float32], inside: NDArray[np.bool_], fine: NDArray[np.bool_]
+def best_first(
+    labels: tuple[str, ...],
+    probs: NDArray[np.float32],
+    inside: NDArray[np.bool_],
+    fine: NDArray[np.bool_],
 ) -> pa.ListArray:
-    """The conformal set of each row, best label first; null where there is no answer."""
+    """Labels of n papers, the likeliest first; null where there is no answer.
+
+    Args:
+        labels: the L labels.
+        probs: (m, L) of the m papers that are `fine`.
+        inside: (m, L) which labels are meant.
+        fine: (n,) which papers have an answer.
+    """
+    names = pa.array(labels, pa.string())
     rows, columns = np.nonzero(inside)
     order = np.lexsort((columns, -probs[rows, columns], rows))
     sizes = np.zeros(len(fine), np.int64)
@@ -105,22 +113,24 @@ def json_lines(predictions: pa.RecordBatch) -> bytes:
     """PREDICTIONS of n papers as n lines of JSON, each ended by a newline; confidences have four decimals.
 
     `{"id":"2401.01234","top_category":"cs.LG","predictions":[{"category":"cs.LG","name":"Machine Learning",
-    "confidence":0.83}, ...]}`, then `"set"` when a coverage was asked for, `"abstained":true` when no category was sure
-    enough, and `"error"` when there is no answer.
+    "confidence":0.83}, ...]}`, then `"set"` when a coverage was asked for, `"cross_lists"` when these were,
+    `"abstained":true` when no category was sure enough, `"explanation"`, and `"error"` when there is no answer.
     """
     if predictions.num_rows == 0:
         return b""
-    best = _first(predictions["labels"])
+    best = first(predictions["labels"])
     lines = pc.binary_join_element_wise(
         '{"id":',
         _quoted(predictions["id"]),
         ',"top_category":',
         pc.if_else(pc.is_null(best), "null", _wrapped('"', best, '"')).fill_null("null"),
         ',"predictions":[',
-        _joined(predictions["labels"], _entries(predictions), ","),
+        joined(predictions["labels"], _entries(predictions), ","),
         "]",
-        _set(predictions["set"]),
+        _set(predictions["set"], "set"),
+        _set(predictions["cross_lists"], "cross_lists") if "cross_lists" in predictions.schema.names else "",
         _left_open(predictions),
+        _explanations(predictions["explanation"]) if "explanation" in predictions.schema.names else "",
         _error(predictions["error"]),
         "}\n",
         "",
@@ -137,20 +147,6 @@ def json_object(predictions: pa.RecordBatch) -> dict[str, Any]:
 def abstained(predictions: pa.RecordBatch) -> pa.BooleanArray:
     """For which papers no label was sure enough: they have neither labels nor an error."""
     return pc.and_(pc.equal(pc.list_value_length(predictions["labels"]), 0), pc.is_null(predictions["error"]))
-
-
-def cells(predictions: pa.RecordBatch, coverage: bool, abstaining: bool = False) -> list[tuple[str, ...]]:
-    """The texts of COLUMNS, of `set` when `coverage`, of `abstained` (`yes` or nothing) when `abstaining`, and of
-    `error` for each of n papers; empty where nothing is.
-    """
-    labels = predictions["labels"]
-    confidence = _confidences(predictions["scores"])
-    listed = pc.binary_join_element_wise(labels.flatten(), confidence, " ")
-    sets = [pc.binary_join(predictions["set"], " ")] if coverage else []
-    columns = [_first(labels), _first(_listed(labels, confidence)), _joined(labels, listed, "; ", skip=1)]
-    left_open = [pc.if_else(abstained(predictions), "yes", "")] if abstaining else []
-    columns += [*sets, *left_open, predictions["error"]]
-    return list(zip(*(column.fill_null("").to_pylist() for column in columns), strict=True))
 
 
 def table(rows: Iterable[Sequence[str]], delimiter: str = ",", *, raw: bool = False, line_end: str = "\n") -> bytes:
@@ -176,20 +172,6 @@ def safe(cell: str) -> str:
     return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
-def names_beside(taken: Iterable[str], coverage: bool, abstaining: bool = False) -> tuple[str, ...]:
-    """Names for the cells of an answer that no `taken` column has: `category`, ...; else `predicted_category`, ..."""
-    others = set(taken)
-    wanted = [*COLUMNS, *(["set"] if coverage else []), *(["abstained"] if abstaining else []), "error"]
-    if others.isdisjoint(wanted):
-        return tuple(wanted)
-    named = [f"predicted_{name}" for name in wanted]
-    again = 2
-    while not others.isdisjoint(named):
-        named = [f"predicted_{name}_{again}" for name in wanted]
-        again += 1
-    return tuple(named)
-
-
 def _picture(match: re.Match[str]) -> str:
     """U+241B SYMBOL FOR ESCAPE for ESC, and so on; the C1 controls have no signs."""
     code = ord(match[0])
@@ -209,10 +191,10 @@ def _entries(predictions: pa.RecordBatch) -> pa.StringArray:
     """`{"category":...,"name":...,"confidence":...}` for every label of every paper, flat."""
     labels = predictions["labels"].flatten().dictionary_encode()
     openings = pa.array([_opening(label) for label in labels.dictionary.to_pylist()], pa.string())
-    return pc.binary_join_element_wise(openings.take(labels.indices), _confidences(predictions["scores"]), "}", "")
+    return pc.binary_join_element_wise(openings.take(labels.indices), confidences(predictions["scores"]), "}", "")
 
 
-def _confidences(scores: pa.ListArray) -> pa.StringArray:
+def confidences(scores: pa.ListArray) -> pa.StringArray:
     """Scores with four decimals, as short as they are exact: `0.83`, `1.0`, `0.0`."""
     steps = np.rint(scores.flatten().to_numpy(zero_copy_only=False).astype(np.float64) * _STEPS).astype(np.int64)
     if len(steps) <= _STEPS:
@@ -225,9 +207,32 @@ def _every_confidence() -> pa.StringArray:
     return pa.array([str(step / _STEPS) for step in range(_STEPS + 1)], pa.string())
 
 
-def _set(sets: pa.ListArray) -> pa.StringArray:
-    listed = pc.binary_join(_listed(sets, _wrapped('"', sets.flatten(), '"')), ",")
-    return pc.if_else(pc.is_null(sets), "", _wrapped(',"set":[', listed, "]")).fill_null("")
+def _set(sets: pa.ListArray, name: str) -> pa.StringArray:
+    inside = pc.binary_join(listed(sets, _wrapped('"', sets.flatten(), '"')), ",")
+    return pc.if_else(pc.is_null(sets), "", _wrapped(f',"{name}":[', inside, "]")).fill_null("")
+
+
+def _explanations(explanations: pa.ListArray) -> pa.StringArray:
+    return pa.array([f',"explanation":{json_text(rounded(contributions(row)))}' for row in explanations.to_pylist()])
+
+
+def contributions(row: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """An explanation as answers show it: `{"text": "primes", "contribution": 0.83, "where": "title"}` for each word."""
+    return [{name: one[name] for name in ("text", "contribution", "where")} for one in row]
+
+
+def rounded(value: Any) -> Any:
+    """The value with all numbers in it as short as answers have them."""
+    if isinstance(value, float):
+        return round(value, PLACES)
+    if isinstance(value, list):
+        return [rounded(one) for one in value]
+    return {name: rounded(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON in which every control character, also those JSON would let pass, is escaped."""
+    return _JSON_CONTROL.sub(_escape, orjson.dumps(value).decode())
 
 
 def _left_open(predictions: pa.RecordBatch) -> pa.StringArray | str:
@@ -248,7 +253,7 @@ def _quoted(texts: pa.StringArray) -> pa.StringArray:
     odd = pc.match_substring_regex(texts, _NEEDS_ESCAPE).fill_null(False)
     if not pc.any(odd).as_py():
         return plain
-    escaped = [_JSON_CONTROL.sub(_escape, orjson.dumps(text).decode()) for text in texts.filter(odd).to_pylist()]
+    escaped = [json_text(text) for text in texts.filter(odd).to_pylist()]
     return pc.replace_with_mask(plain, odd, pa.array(escaped, pa.string()))
 
 
@@ -263,20 +268,20 @@ def _wrapped(before: str, texts: pa.StringArray, after: str) -> pa.StringArray:
 # -- lists ------------------------------------------------------------------------------------------------------------
 
 
-def _first(lists: pa.ListArray) -> pa.StringArray:
+def first(lists: pa.ListArray) -> pa.StringArray:
     """The first of each list, null where it is empty or null."""
     sizes = _sizes(lists)
     starts = np.cumsum(sizes) - sizes
     return lists.flatten().take(pa.array(starts, mask=sizes == 0))
 
 
-def _joined(like: pa.ListArray, flat: pa.StringArray, separator: str, skip: int = 0) -> pa.StringArray:
+def joined(like: pa.ListArray, flat: pa.StringArray, separator: str, skip: int = 0) -> pa.StringArray:
     """`flat`, parted as the lists `like` are, joined list by list; the first `skip` of each list left out."""
-    lists = _listed(like, flat)
+    lists = listed(like, flat)
     return pc.binary_join(pc.list_slice(lists, skip) if skip else lists, separator).fill_null("")
 
 
-def _listed(like: pa.ListArray, flat: pa.Array) -> pa.ListArray:
+def listed(like: pa.ListArray, flat: pa.Array) -> pa.ListArray:
     """`flat` parted as the lists `like` are; null lists are empty."""
     offsets = np.concatenate([[0], np.cumsum(_sizes(like))]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), flat)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import re
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def escaped(text: str) -> str:
     r"""The text with control characters, ANSI escapes and bidirectional tricks made visible (`\x1b`), on one line."""
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
+    return _UNSAFE.sub(_visible, text)
+
+
+def turned(text: str) -> str:
+    r"""The text, of any number of lines, with all that changes the direction of writing made visible (`\u202e`)."""
+    return _TURNS.sub(_visible, text)
+
+
+def _visible(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 def shortened(text: str, most: int) -> str:

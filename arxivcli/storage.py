@@ -41,6 +41,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "arxivcli"
 
 
+def state_folder() -> Path:
+    """The user's folder for what this program remembers (XDG Base Directory Specification); it need not exist."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "arxivcli"
+
+
 @contextmanager
 def storage_errors(where: Path | str) -> Iterator[None]:
     """Inside, an OSError of writing becomes a StorageError that names `where`; a broken pipe stays itself."""

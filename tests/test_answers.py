@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arxivcli import answers, taxonomy
+from arxivcli import answer_fields, answers, taxonomy
 from arxivcli.papers import PREDICTIONS
 
 LABELS = ["cs.LG", "hep-th", "math.NT", "astro-ph.GA"]
@@ -79,11 +79,14 @@ def test_the_shape_of_an_answer() -> None:
 
 def test_cells() -> None:
     fine = answered("a", [0.5, 0.25, 0.125]) | {"set": ["cs.LG", "hep-th"]}
-    assert answers.cells(batch([fine, failed("b", "not JSON")]), coverage=True) == [
+    wanted = answer_fields.cells_of(["set"])
+    assert answer_fields.cells(wanted, batch([fine, failed("b", "not JSON")])) == [
         ("cs.LG", "0.5", "hep-th 0.25; math.NT 0.125", "cs.LG hep-th", ""),
         ("", "", "", "", "not JSON"),
     ]
-    assert answers.cells(batch([answered("a", [0.00004])]), coverage=False) == [("cs.LG", "0.0", "", "")]
+    assert answer_fields.cells(answer_fields.cells_of(()), batch([answered("a", [0.00004])])) == [
+        ("cs.LG", "0.0", "", "")
+    ]
 
 
 @given(st.lists(st.lists(awkward, min_size=2, max_size=4), max_size=5), st.sampled_from(",\t;"))
@@ -119,8 +122,9 @@ def test_what_spreadsheets_and_terminals_would_run(cell: str, safe: str) -> None
 
 
 def test_no_column_is_named_twice() -> None:
-    assert answers.names_beside(["id", "title"], coverage=False) == ("category", "confidence", "alternatives", "error")
-    once = answers.names_beside(["title", "category"], coverage=True)
+    plain, with_sets = answer_fields.cells_of(()), answer_fields.cells_of(["set"])
+    assert answer_fields.names_beside(["id", "title"], plain) == plain
+    once = answer_fields.names_beside(["title", "category"], with_sets)
     assert once[0] == "predicted_category"
     assert once[3:] == ("predicted_set", "predicted_error")
-    assert answers.names_beside(["category", *once], coverage=True)[0] == "predicted_category_2"
+    assert answer_fields.names_beside(["category", *once], with_sets)[0] == "predicted_category_2"

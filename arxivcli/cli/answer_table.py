@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from arxivcli import taxonomy, text
-from arxivcli.cli import console
+from arxivcli.cli import console, explaining
 from arxivcli.printable import escaped
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ MOMENT = 0.3
 
 BAR = 24
 TITLE, ID, SET, NARROW = 48, 10, 40, 8
-"""Widths in columns of a full bar; in a table of a title, an arXiv id, a set, and the least any text has."""
+"""Widths in columns of a full bar; in a table of a title, an arXiv id, a set or words, and the least any text has."""
 
 NUMBERS = ("confidence",)
 
@@ -38,11 +38,15 @@ class Seen:
 
     titles: list[str]
     predictions: pa.RecordBatch
+    abstracts: list[str] | None = None
+    """Only where the answers are explained."""
 
 
 def shape(reading: Reading, predictions: pa.RecordBatch) -> Seen:
     """What the tables are drawn from."""
-    return Seen(text.clean(reading.papers["title"]).to_pylist(), predictions)
+    titles = text.clean(reading.papers["title"]).to_pylist()
+    explains = "explanation" in predictions.schema.names
+    return Seen(titles, predictions, text.clean(reading.papers["abstract"]).to_pylist() if explains else None)
 
 
 def show(pages: Iterator[Seen], coverage: float | None, ready: Callable[[], bool]) -> None:
@@ -56,18 +60,19 @@ def show(pages: Iterator[Seen], coverage: float | None, ready: Callable[[], bool
         few += islice(filled, 1)
         if len(few) == 1:
             return _show_all(few[0], coverage)
-    columns = _columns(coverage)
+    columns = _columns(few[0], coverage) if few else _USUAL
     widths = _widths(few[0], columns) if few else []
     for number, page in enumerate(chain(few, filled)):
-        console.show_table(columns, _rows(page, coverage), numbers=NUMBERS, widths=widths, header=number == 0)
+        console.show_table(columns, _rows(page, columns), numbers=NUMBERS, widths=widths, header=number == 0)
     return None
 
 
 def _show_all(page: Seen, coverage: float | None) -> None:
     if len(page.titles) == 1:
-        console.show(_card(page.titles[0], page.predictions.to_pylist()[0], coverage))
+        console.show(_card(page, page.predictions.to_pylist()[0], coverage))
     else:
-        console.show_table(_columns(coverage), _rows(page, coverage), numbers=NUMBERS)
+        columns = _columns(page, coverage)
+        console.show_table(columns, _rows(page, columns), numbers=NUMBERS)
 
 
 def _comes(ready: Callable[[], bool]) -> bool:
@@ -78,16 +83,18 @@ def _comes(ready: Callable[[], bool]) -> bool:
     return ready()
 
 
-def _card(title: str, answer: dict[str, Any], coverage: float | None) -> RenderableType:
-    """One paper: its title, and a bar for each label."""
+def _card(page: Seen, answer: dict[str, Any], coverage: float | None) -> RenderableType:
+    """One paper: its title, a bar for each label, and why, where somebody asked."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    head = [Text(escaped(title), style="bold")] if title else []
+    title, why = page.titles[0], answer.get("explanation") or []
+    head = [explaining.highlighted(title, why, "title", "bold")] if title else []
     if answer["error"]:
         return Group(*head, Text(f"no answer: {escaped(answer['error'])}", style="red"))
-    foot = [Text(f"{100 * coverage:g}% sure to be one of: {', '.join(answer['set'])}")] if coverage else []
+    foot = [Text(f"also: {', '.join(answer['cross_lists']) or 'none'}")] if "cross_lists" in answer else []
+    foot += [Text(f"{100 * coverage:g}% sure to be one of: {', '.join(answer['set'])}")] if coverage else []
     if not answer["labels"]:
         return Group(*head, Text(_ABSTAINED, style="yellow"), *foot)
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -96,11 +103,21 @@ def _card(title: str, answer: dict[str, Any], coverage: float | None) -> Rendera
         grid.add_row(
             Text(label, style="bold"), Text(taxonomy.name(label)), Text(_bar(score), style=style), _percent(score)
         )
+    if page.abstracts is not None:
+        foot += [explaining.highlighted(page.abstracts[0], why, "abstract")] if page.abstracts[0] else []
+        foot += [Text(explaining.FOR + (explaining.words(why, for_it=True) or "nothing in particular"))]
+        foot += [Text(explaining.AGAINST + (explaining.words(why, for_it=False) or "nothing in particular"))]
     return Group(*head, grid, *foot)
 
 
-def _columns(coverage: float | None) -> list[str]:
-    return ["id", "title", "category", "name", "confidence", *(["set"] if coverage else [])]
+_USUAL = ["id", "title", "category", "name", "confidence"]
+
+
+def _columns(page: Seen, coverage: float | None) -> list[str]:
+    """The usual columns, and those that were asked for."""
+    names = page.predictions.schema.names
+    also = {"set": coverage, "also": "cross_lists" in names, "for": "explanation" in names}
+    return [*_USUAL, *(column for column, asked in also.items() if asked)]
 
 
 def _widths(page: Seen, columns: list[str]) -> list[int]:
@@ -114,25 +131,33 @@ def _widths(page: Seen, columns: list[str]) -> list[int]:
         "name": max(len(taxonomy.name(name)) for name in names),
         "confidence": len("confidence"),
         "set": SET,
+        "also": SET,
+        "for": SET,
     }
-    texts = [column for column in ("title", "name", "set") if column in columns]
+    texts = [column for column in ("title", "name", "set", "also", "for") if column in columns]
     wanted = sum(widths[column] for column in texts)
     fixed = sum(widths[column] for column in columns if column not in texts) + console.GAP * (len(columns) - 1)
     room = min(wanted, max(console.width() - fixed, NARROW * len(texts)))
     return [widths[column] * room // wanted if column in texts else widths[column] for column in columns]
 
 
-def _rows(page: Seen, coverage: float | None) -> Iterator[list[str | None]]:
+def _rows(page: Seen, columns: list[str]) -> Iterator[list[str | None]]:
     for title, answer in zip(page.titles, page.predictions.to_pylist(), strict=True):
         short = title if len(title) <= TITLE else title[: TITLE - 1] + "…"
         if answer["error"]:
-            cells = [None, f"no answer: {answer['error']}", None, None]
+            cells = [None, f"no answer: {answer['error']}", None]
         elif not answer["labels"]:
-            cells = [None, _ABSTAINED, None, " ".join(answer["set"] or [])]
+            cells = [None, _ABSTAINED, None]
         else:
             label, score = answer["labels"][0], answer["scores"][0]
-            cells = [label, taxonomy.name(label), _percent(score), " ".join(answer["set"] or [])]
-        yield [answer["id"], short, *cells][: len(_columns(coverage))]
+            cells = [label, taxonomy.name(label), _percent(score)]
+        yield [answer["id"], short, *cells, *(_asked(answer, column) for column in columns[len(_USUAL) :])]
+
+
+def _asked(answer: dict[str, Any], column: str) -> str:
+    if column == "for":
+        return explaining.words(answer["explanation"], for_it=True)
+    return " ".join(answer["cross_lists" if column == "also" else column] or [])
 
 
 def _bar(score: float) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from arxivcli import parallel
 from arxivcli.cli import answer_table, console
 from arxivcli.errors import InputError
-from arxivcli.steps import classification, outputs
+from arxivcli.steps import classification, outputs, resuming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arxivcli.models.shelf import Model
     from arxivcli.sources.fields import Columns
     from arxivcli.steps.classification import Answered, Piece, Question, Tally
-    from arxivcli.steps.outputs import Format
+    from arxivcli.steps.outputs import Format, Layout
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Job:
     columns: Columns
     format: str
     output: Path | None
-    raw: bool
+    layout: Layout
     workers: int
     state: State
     several: bool = False
@@ -41,16 +41,41 @@ class Job:
 
     def run(self, pieces: Iterable[Piece], ready: Callable[[], bool] = parallel.always) -> Tally:
         """Answer all papers where the answers belong; how many there were comes back."""
-        found = iter(pieces)
-        first = next(found, None)
-        if first is None:
-            raise InputError("there are no papers in the input", "give a file with titles, or pipe one in")
-        form = outputs.chosen(self.format, self.output, sys.stdout.isatty(), first.format)
-        work = classification.Work(self.model, self.question, self.columns, self._shape(form), self.several)
-        with closing(classification.classify(work, chain([first], found), self.workers, ready)) as answered:
+        form, found = self._form(iter(pieces))
+        with closing(classification.classify(self._work(form), found, self.workers, ready)) as answered:
             count = _Count(classification.Tally(), self._watches(form), self.state)
             self._show(form, count.pages(answered), ready)
         return count.tally.settled
+
+    def resume(self, pieces: Iterable[Piece], output: Path, asked: dict[str, Any]) -> Tally:
+        """`run` into a file, with what was answered before by the same question taken from the record beside it."""
+        form, found = self._form(iter(pieces))
+        with resuming.opened(output, asked | {"--format": form}) as record:
+            if record.finished:
+                console.note(self.state, f"{output} has all {record.tally.read:,} answers already: nothing to do")
+                return classification.Tally()
+            left = islice(found, record.pieces, None)
+            new = classification.classify(self._work(form), left, self.workers, parallel.always, record.tally)
+            with closing(new):
+                count = _Count(classification.Tally(), self._watches(form), self.state)
+                self._show(form, count.pages(chain(record.answered(), record.kept(new))), parallel.always)
+            record.finish(count.tally.settled)
+        return count.tally.settled
+
+    def _form(self, found: Iterator[Piece]) -> tuple[Format, Iterator[Piece]]:
+        """The form of the answers, which depends on that of the first piece, and all pieces."""
+        first = next(found, None)
+        if first is None:
+            raise InputError("there are no papers in the input", "give a file with titles, or pipe one in")
+        return outputs.chosen(self.format, self.output, self._drawn, first.format), chain([first], found)
+
+    def _work(self, form: Format) -> classification.Work[Any]:
+        return classification.Work(self.model, self.question, self.columns, self._shape(form), self.several)
+
+    @property
+    def _drawn(self) -> bool:
+        """Whether a table is drawn unless another form is asked for: who chooses fields wants data."""
+        return sys.stdout.isatty() and not (self.layout.fields and self.format == "auto")
 
     def _watches(self, form: Format) -> bool:
         """Whether somebody who waits sees nothing of the answers."""
@@ -59,13 +84,13 @@ class Job:
     def _shape(self, form: Format) -> Any:
         if form == "table":
             return answer_table.shape
-        return outputs.shape(form, self.question.coverage is not None, self.raw, self.question.abstain > 0)
+        return outputs.shape(form, self.layout)
 
     def _show(self, form: Format, pages: Iterator[Any], ready: Callable[[], bool]) -> None:
         if form == "table":
             return answer_table.show(pages, self.question.coverage, ready)
         with outputs.opened(self.output, sys.stdout.buffer) as out:
-            return outputs.write(pages, form, out, self.raw)
+            return outputs.write(pages, form, out, self.layout.raw)
 
 
 class _Count:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
-from arxivcli.cli import console, prompt
+from arxivcli.cli import console
 from arxivcli.cli.options import DeviceOption, Level, State, state
 from arxivcli.errors import InputError, UsageError
 
@@ -21,6 +21,7 @@ _WHAT = (
 )
 
 ASKING = "What is asked of the probabilities"
+CONTENT = "What an answer contains"
 
 
 def classify(
@@ -78,8 +79,29 @@ def classify(
             rich_help_panel=ASKING,
         ),
     ] = 0.0,
+    multi: Annotated[bool, typer.Option("--multi", help="Suggest cross-lists, too.", rich_help_panel=CONTENT)] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Name the words for and against the first answer.", rich_help_panel=CONTENT),
+    ] = False,
+    fields: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="These alone, in this order: id, title, abstract, category, name, confidence, alternatives, labels, "
+            "scores, set, cross_lists, abstained, explanation, error.",
+            show_default="what was asked for",
+            rich_help_panel=CONTENT,
+        ),
+    ] = None,
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append/--only", help="Keep a table's own columns, or id and answer alone.", rich_help_panel=CONTENT
+        ),
+    ] = True,
     format: Annotated[  # noqa: A002
-        Literal["auto", "table", "json", "jsonl", "csv", "tsv"],
+        Literal["auto", "table", "json", "jsonl", "csv", "tsv", "parquet"],
         typer.Option("--format", "-f", help="auto: a table at a terminal, else what fits the input."),
     ] = "auto",
     source_format: Annotated[
@@ -97,6 +119,10 @@ def classify(
             "--output", "-o", readable=False, help="Write to this file, folders made; it is whole or not there."
         ),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on where the same command was stopped; keeps a record beside --output."),
+    ] = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Exit with 0 although papers have no answer.")
     ] = False,
@@ -107,9 +133,8 @@ def classify(
     device: DeviceOption = "auto",
 ) -> None:
     """Name the arXiv categories of papers: one or millions, from files, a pipe, or typed in."""
-    from arxivcli import parallel
-    from arxivcli.cli.answering import Job
-    from arxivcli.models import shelf, viewing
+    from arxivcli import answer_fields, parallel
+    from arxivcli.cli.asking import Asking
     from arxivcli.sources.fields import Columns
     from arxivcli.steps import classification, outputs
 
@@ -119,36 +144,49 @@ def classify(
         console.require_stdout()
     typed = title is not None or abstract is not None
     _refuse_contradictions(files or [], typed, output, format)
-    columns = Columns(title_column, abstract_column, id_column, texts_only=True)
-    loaded = shelf.load(model, device)
-    view = viewing.view(loaded.card, prior, labels, level)
-    question = classification.Question(top, coverage, view, min_confidence, abstain)
-    several = len(files or []) > 1
-    job = Job(
-        loaded,
-        question,
-        columns,
-        format,
-        output,
-        raw,
-        workers or parallel.cores(),
-        state(context),
-        several,
+    asking = Asking(
+        model=model,
+        device=device,
+        top=top,
+        coverage=coverage,
+        prior=prior,
+        labels=labels,
+        level=level,
+        min_confidence=min_confidence,
+        abstain=abstain,
+        multi=multi,
+        explain=explain,
+        fields=() if fields is None else answer_fields.chosen(fields),
+        append=append,
+        raw=raw,
+        format=format,
+        columns=Columns(title_column, abstract_column, id_column, texts_only=True),
+        output=output,
+        workers=workers or parallel.cores(),
+        state=state(context),
+        several=len(files or []) > 1,
     )
-    classification.check(loaded, question)
+    record = _resumable(files or [], typed, output) if resume else None
+    job = asking.job()
     if typed:
         tally = job.run([classification.typed(title or "", abstract or "")])
     elif not files and sys.stdin.isatty():
-        return prompt.converse(lambda *paper: job.run([classification.typed(*paper)]), quiet=state(context).quiet)
+        from arxivcli.cli import conversation
+
+        return conversation.converse(asking, job)
     else:
         pieces = classification.Pieces(
             _opened(files or ["-"]),
             source_format,
-            columns,
+            asking.columns,
             partial(console.note, state(context)),
-            loaded.most_at_once,
+            job.model.most_at_once,
         )
-        tally = job.run(pieces, pieces.ready)
+        if record is None:
+            tally = job.run(pieces, pieces.ready)
+        else:
+            output, read = record
+            tally = job.resume(pieces, output, asking.identity() | {"--from": source_format} | read)
     return _account(tally, keep_going, state(context))
 
 
@@ -158,11 +196,24 @@ def _refuse_contradictions(files: list[str], typed: bool, output: Path | None, f
     if output is None:
         return
     if format == "table":
-        raise UsageError("--format table is for the eye", "choose json, jsonl, csv or tsv for --output")
+        raise UsageError("--format table is for the eye", "choose json, jsonl, csv, tsv or parquet for --output")
     if not files and not typed and sys.stdin.isatty():
         raise UsageError("there is nothing to write to --output", "name a file of papers, or give --title")
     if output.exists() and any(Path(name).exists() and output.samefile(name) for name in files):
         raise UsageError(f"{output} is the input", "choose another --output")
+
+
+def _resumable(files: list[str], typed: bool, output: Path | None) -> tuple[Path, dict[str, Any]]:
+    """Where the answers go, and which files are read. Raises UsageError for what cannot be taken up again."""
+    from arxivcli.steps import outputs, resuming
+
+    if output is None or outputs.descriptor(output) is not None or (output.exists() and not output.is_file()):
+        raise UsageError("--resume needs a file to go on with", "name it with --output")
+    if typed or not files or "-" in files:
+        raise UsageError(
+            "--resume needs files it can read again, not standard input", "save the papers to a file first"
+        )
+    return output, {"input": resuming.inputs(files, [Path(name) for name in files])}
 
 
 def _opened(names: list[str]) -> list[Path | BinaryIO]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from arxivcli import answers, calibration, parallel, text
 from arxivcli.errors import InputError, UsageError
+from arxivcli.models import contributions, cross_lists
 from arxivcli.papers import one_paper
 from arxivcli.sources import files
 from arxivcli.sources.blocks import Block, blocks
@@ -42,6 +43,8 @@ class Question:
         view: how the probabilities are looked at; None for as they are.
         least: labels after the best one are named when they have this probability.
         abstain: without a label of this probability none is named.
+        multi: also which labels it may be cross-listed in.
+        explain: also which words spoke for and against the best label.
     """
 
     top: int = 3
@@ -49,6 +52,8 @@ class Question:
     view: View | None = None
     least: float = 0.0
     abstain: float = 0.0
+    multi: bool = False
+    explain: bool = False
 
     def __post_init__(self) -> None:
         """Raises UsageError for probabilities that are none, and for a promise that would not be kept."""
@@ -133,8 +138,11 @@ def answer(
 ) -> pa.RecordBatch:
     """PREDICTIONS for PAPERS, row by row; rows that have an error already, or no words, have no answer.
 
+    Behind them `cross_lists` (list<string>, null where there is no answer) and `explanation` (EXPLANATION) where the
+    question asks for these.
+
     Raises:
-        UsageError: the model has no sets of that coverage.
+        UsageError: the model has no sets of that coverage, or cannot explain.
     """
     texts = text.model_input(papers)
     errors = pa.nulls(len(texts), pa.string()) if errors is None else errors
@@ -142,16 +150,26 @@ def answer(
     logits = model.classifier.scores(texts)
     errors = pc.if_else(pc.and_(pc.is_null(errors), pa.array(~np.isfinite(logits).all(axis=1))), "no score", errors)
     fine = pc.is_null(errors).to_numpy(zero_copy_only=False)
-    probs = calibration.calibrated(logits[fine], model.card.calibration)
+    probs = all_probs = calibration.calibrated(logits[fine], model.card.calibration)
     coverage, view = question.coverage, question.view
     inside = None if coverage is None else calibration.conformal_sets(probs, model.card.calibration, coverage)
     labels = model.card.labels
     if view is not None:
         labels, probs = view.labels, view.probabilities(probs, logits[fine], model.card.calibration)
         inside = None if inside is None else view.sets(inside, probs)
-    return answers.predictions(
+    found = answers.predictions(
         papers["id"], labels, probs, question.top, inside, errors, least=question.least, abstain=question.abstain
     )
+    if question.multi:
+        listed = cross_lists.suggested(model.card, logits[fine], probs, view)
+        listed[probs.max(axis=1, initial=0) < np.float32(question.abstain)] = False
+        found = found.append_column("cross_lists", answers.best_first(labels, probs, listed, fine))
+    if question.explain:
+        named = pc.greater(pc.list_value_length(found["labels"]), 0).to_numpy(zero_copy_only=False)
+        best, seen = probs[named[fine]].argmax(axis=1), all_probs[named[fine]]
+        best = best if view is None else view.likeliest(best, seen)
+        found = found.append_column("explanation", contributions.explained(model.classifier, texts, best, named))
+    return found
 
 
 def check(model: Model, question: Question) -> None:
@@ -261,19 +279,24 @@ def _tally(reading: files.Reading, errors: pa.StringArray) -> Tally:
 
 
 def classify(
-    work: Work[Form], found: Iterable[Piece], workers: int, ready: Callable[[], bool]
+    work: Work[Form],
+    found: Iterable[Piece],
+    workers: int,
+    ready: Callable[[], bool],
+    before: Tally = Tally(),
 ) -> Generator[Answered[Form]]:
     """Answers to all pieces, in order, by so many processes; a slow reader of them holds the reading back.
 
     While the next piece is not `ready`, all answers that can be given are given.
 
     Every line of a list of papers has its answer: line n of the answers is for line n, and an empty one has an error.
-    Empty lines that a file ends with have theirs too, but are no papers without an answer.
+    Empty lines that a file ends with have theirs too, but are no papers without an answer. `before` are the papers that
+    were answered already.
 
     Raises:
         InputError: there was no paper in any of them.
     """
-    tally = Tally()
+    tally = before
     with closing(parallel.in_order(work, found, workers if work.model.forked else 1, ready)) as answers:
         for answered in answers:
             tally += answered.tally

@@ -10,27 +10,32 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from arxivcli import answers, storage
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from arxivcli import answer_fields, answers, storage
 from arxivcli.errors import InputError, UsageError
+from arxivcli.printable import turned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import pyarrow as pa
+    from collections.abc import Callable, Iterator
 
     from arxivcli.sources.files import Reading
     from arxivcli.steps.classification import Shape
 
-Format = Literal["table", "json", "jsonl", "csv", "tsv"]
+Format = Literal["table", "json", "jsonl", "csv", "tsv", "parquet"]
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _SUFFIXES: dict[str, Format] = {
-    ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv",
+    ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
 }  # fmt: skip
-_NOT_WRITTEN = {".gz", ".zst", ".zip", ".parquet"}
+_NOT_WRITTEN = {".gz", ".zst", ".zip"}
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
 _STREAMS = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
 _MOST_LINKS = 40
+
+ROW_GROUP = 16_384
+"""Answers that are a row group of parquet; the last one has fewer."""
 
 _UNTITLED = ("id", "title")
 """Columns of a table made from what was none."""
@@ -38,7 +43,10 @@ _UNTITLED = ("id", "title")
 
 @dataclass(frozen=True)
 class Page:
-    """The answers to one reading as bytes; for tables their header, what parts the cells and what ends the lines."""
+    """The answers to one reading as bytes; for tables their header, what parts the cells and what ends the lines.
+
+    For parquet the bytes are an Arrow stream.
+    """
 
     content: bytes
     header: tuple[str, ...] = ()
@@ -47,35 +55,81 @@ class Page:
     source: str = ""
 
 
+@dataclass(frozen=True)
+class Layout:
+    """What an answer contains, and beside what it stands in a table.
+
+    Attributes:
+        asked: those of `answer_fields.ASKED_FOR` that were.
+        fields: the fields somebody chose, in that order; none for the usual ones.
+        beside: whether a table keeps its own columns, the answer's cells after them.
+        raw: whether cells may act as formulas.
+    """
+
+    asked: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    beside: bool = True
+    raw: bool = False
+
+
 def chosen(asked: str, output: Path | None, terminal: bool, source: str) -> Format:
     """The form of the answers when it was left to us: a table for a person, else what fits the file or the source.
 
     Raises:
-        UsageError: the output's name asks for a form that is not written.
+        UsageError: the output's name asks for a form that is not written, or parquet would go to a terminal.
     """
+    if asked == "parquet" and output is None and terminal:
+        raise UsageError("parquet is not for a terminal", "name a file with --output, or choose another --format")
     if asked != "auto":
         return asked  # type: ignore[return-value]
     if output is None and terminal:
         return "table"
     suffix = output.suffix.lower() if output else ""
     if suffix in _NOT_WRITTEN:
-        raise UsageError(f"{output}: answers are not written as {suffix[1:]}", "choose .jsonl, .json, .csv or .tsv")
+        raise UsageError(
+            f"{output}: answers are not written as {suffix[1:]}", "choose .jsonl, .json, .csv, .tsv or .parquet"
+        )
     fitting: Format = "csv" if source == "csv" else "tsv" if source == "tsv" else "jsonl"
     return _SUFFIXES.get(suffix, fitting)
 
 
-def shape(format: Format, coverage: bool, raw: bool, abstaining: bool = False) -> Shape[Page]:  # noqa: A002
-    """What turns readings and predictions into pages of that format."""
-    return CellPages(format, coverage, raw, abstaining) if format in _DELIMITERS else JsonPages()
+def shape(format: Format, layout: Layout) -> Shape[Page]:  # noqa: A002
+    """What turns readings and predictions into pages of that format. Raises UsageError for a layout of tables alone."""
+    if format in _DELIMITERS:
+        return CellPages(format, layout)
+    if not layout.beside:
+        raise UsageError(f"--only is for tables, not for {format}", "choose with --fields, or --format csv or tsv")
+    if format == "parquet":
+        return ParquetPages(layout.fields or answer_fields.columns_of(layout.asked))
+    return JsonPages(layout.fields)
 
 
 @dataclass(frozen=True)
 class JsonPages:
-    """One JSON object a line."""
+    """One JSON object a line: of the fields, or of all that was asked for."""
+
+    fields: tuple[str, ...] = ()
 
     def __call__(self, reading: Reading, predictions: pa.RecordBatch) -> Page:
         """The lines."""
+        if self.fields:
+            return Page(answer_fields.json_lines(self.fields, reading.papers, predictions), source=reading.source)
         return Page(answers.json_lines(predictions), source=reading.source)
+
+
+@dataclass(frozen=True)
+class ParquetPages:
+    """The fields as columns."""
+
+    fields: tuple[str, ...]
+
+    def __call__(self, reading: Reading, predictions: pa.RecordBatch) -> Page:
+        """The rows."""
+        rows = answer_fields.batch(self.fields, reading.papers, predictions)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema) as stream:
+            stream.write_batch(rows)
+        return Page(sink.getvalue().to_pybytes(), source=reading.source)
 
 
 @dataclass(frozen=True)
@@ -83,25 +137,27 @@ class CellPages:
     """The rows of the source as they were, with the answer's cells after them; id and title where it had no rows."""
 
     format: Format
-    coverage: bool
-    raw: bool
-    abstaining: bool = False
+    layout: Layout
 
     def __call__(self, reading: Reading, predictions: pa.RecordBatch) -> Page:
         """The rows; the header is for `write`, which knows when it is due."""
-        added = answers.cells(predictions, self.coverage, self.abstaining)
+        wanted = self.layout.fields or answer_fields.cells_of(self.layout.asked)
+        added = answer_fields.cells(wanted, predictions, reading.papers)
         between, line_end = _DELIMITERS[self.format], "\n"
+        known: tuple[str, ...] = ()
+        rows: list[tuple[str, ...]] = [()] * len(added)
         if reading.header is not None and reading.rows is not None:
             if reading.format == self.format and reading.delimiter:
                 between, line_end = reading.delimiter, reading.line_end
-            known, rows = reading.header, [_fitted(row, len(reading.header), between) for row in reading.rows]
-        else:
-            known = _UNTITLED
-            titles = reading.papers["title"].to_pylist()
-            rows = list(zip(predictions["id"].fill_null("").to_pylist(), titles, strict=True))
+            if self.layout.beside:
+                known, rows = reading.header, [_fitted(row, len(reading.header), between) for row in reading.rows]
+        elif self.layout.beside and not self.layout.fields:
+            known, rows = _UNTITLED, answer_fields.cells(_UNTITLED, predictions, reading.papers)
+        if not self.layout.beside and not self.layout.fields:
+            known, rows = ("id",), answer_fields.cells(("id",), predictions)
         lines = (row + cells for row, cells in zip(rows, added, strict=True))
-        header = known + answers.names_beside(known, self.coverage, self.abstaining)
-        content = answers.table(lines, between, raw=self.raw, line_end=line_end)
+        header = known + answer_fields.names_beside(known, wanted)
+        content = answers.table(lines, between, raw=self.layout.raw, line_end=line_end)
         return Page(content, header, between, line_end, reading.source)
 
 
@@ -115,15 +171,76 @@ def _fitted(row: tuple[str, ...], width: int, between: str) -> tuple[str, ...]:
 def write(pages: Iterator[Page], format: Format, out: BinaryIO, raw: bool = False) -> None:  # noqa: A002
     """Write page after page, each flushed. JSON is an object for one paper, a list for several.
 
+    On a terminal nothing in a table turns the line around, unless `raw`.
+
     Raises:
         InputError: tables of different columns were to become one.
         StorageError: the disk is full, ...
     """
+    if format == "parquet":
+        return _write_parquet(pages, out)
     parts = _tabled(pages, raw) if format in _DELIMITERS else (page.content for page in pages)
+    shown: Callable[[bytes], bytes] = _unturned if format in _DELIMITERS and not raw and out.isatty() else bytes
     for part in _listed(parts) if format == "json" else parts:
         with storage.storage_errors("the output"):
-            out.write(part)
+            out.write(shown(part))
             out.flush()
+    return None
+
+
+def _unturned(part: bytes) -> bytes:
+    return turned(part.decode()).encode()
+
+
+def _write_parquet(pages: Iterator[Page], out: BinaryIO) -> None:
+    """A row group for every ROW_GROUP answers, written when they are there: what is held is not more than that.
+
+    Where its borders are depends on the number of answers alone.
+    """
+    writer: pq.ParquetWriter | None = None
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for page in pages:
+        with pa.ipc.open_stream(page.content) as stream:
+            waiting += stream
+        rows = sum(batch.num_rows for batch in waiting)
+        with storage.storage_errors("the output"):
+            writer = writer or pq.ParquetWriter(_Forward(out), waiting[0].schema, compression="zstd")
+            while rows >= ROW_GROUP:
+                table = pa.Table.from_batches(waiting)
+                writer.write_table(table.slice(0, ROW_GROUP).combine_chunks(), row_group_size=ROW_GROUP)
+                waiting = table.slice(ROW_GROUP).to_batches()
+                rows -= ROW_GROUP
+    with storage.storage_errors("the output"):
+        if writer and rows:
+            writer.write_table(pa.Table.from_batches(waiting).combine_chunks(), row_group_size=ROW_GROUP)
+        if writer:
+            writer.close()
+        out.flush()
+
+
+class _Forward:
+    """A file that is only written to, from beginning to end: all that parquet needs, and a pipe can."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._written = 0
+        self.closed = False
+
+    def write(self, content: bytes) -> int:
+        self._out.write(content)
+        self._written += len(content)
+        return len(content)
+
+    def tell(self) -> int:
+        return self._written
+
+    def flush(self) -> None:
+        self._out.flush()
+
+    def close(self) -> None:
+        """Leaves the file to whoever opened it."""
+        self.closed = True
 
 
 def _tabled(pages: Iterator[Page], raw: bool) -> Iterator[bytes]:

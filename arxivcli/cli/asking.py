@@ -1,0 +1,110 @@
+"""All that `arxivcli classify` was asked on the command line, from which the work is made."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from arxivcli import __version__, answer_fields
+from arxivcli.cli.answering import Job
+from arxivcli.errors import UsageError
+from arxivcli.models import card as cards
+from arxivcli.models import shelf, viewing
+from arxivcli.steps import classification, outputs
+
+if TYPE_CHECKING:
+    from arxivcli.cli.options import Device, Level, State
+    from arxivcli.models.shelf import Model
+    from arxivcli.sources.fields import Columns
+
+
+@dataclass(frozen=True)
+class Asking:
+    """The options, by their names; see the command."""
+
+    model: str
+    device: Device
+    top: int
+    coverage: float | None
+    prior: str | None
+    labels: str | None
+    level: Level | None
+    min_confidence: float
+    abstain: float
+    multi: bool
+    explain: bool
+    fields: tuple[str, ...]
+    append: bool
+    raw: bool
+    format: str
+    columns: Columns
+    output: Path | None
+    workers: int
+    state: State
+    several: bool
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for options that do not go together."""
+        if self.fields and self.format == "table":
+            raise UsageError("--fields is for data, not for --format table", "choose json, jsonl, csv, tsv or parquet")
+        if "set" in self.fields and self.coverage is None:
+            raise UsageError("the field set needs a coverage", "give --coverage, say 0.9")
+
+    def job(self, loaded: Model | None = None) -> Job:
+        """The work, with a model that is loaded already or the one that is named. Raises UsageError, FolderError."""
+        model = loaded or shelf.load(self.model, self.device)
+        view = viewing.view(model.card, self.prior, self.labels, self.level)
+        question = classification.Question(
+            self.top, self.coverage, view, self.min_confidence, self.abstain, multi=self._multi, explain=self._explain
+        )
+        classification.check(model, question)
+        return Job(
+            model, question, self.columns, self.format, self.output, self._layout(), self.workers, self.state,
+            self.several,
+        )  # fmt: skip
+
+    @property
+    def _multi(self) -> bool:
+        return self.multi or "cross_lists" in self.fields
+
+    @property
+    def _explain(self) -> bool:
+        return self.explain or "explanation" in self.fields
+
+    def _layout(self) -> outputs.Layout:
+        asked = (self.coverage is not None, self._multi, self.abstain > 0, self._explain)
+        names = tuple(name for name, wanted in zip(answer_fields.ASKED_FOR, asked, strict=True) if wanted)
+        return outputs.Layout(names, self.fields, self.append, self.raw)
+
+    def identity(self) -> dict[str, Any]:
+        """All that answers depend on but the papers and the form, by the names people know."""
+        return {
+            "version of arxivcli": __version__,
+            "model": hashlib.sha256((shelf.folder(self.model) / cards.CARD).read_bytes()).hexdigest(),
+            "--top": self.top,
+            "--coverage": self.coverage,
+            "--prior": self.prior,
+            "file of --prior": _content(self.prior),
+            "--labels": self.labels,
+            "--level": self.level,
+            "--min-confidence": self.min_confidence,
+            "--abstain": self.abstain,
+            "--multi": self._multi,
+            "--explain": self._explain,
+            "--fields": ",".join(self.fields),
+            "--only": not self.append,
+            "--raw": self.raw,
+            "--device": self.device,
+            "--title-column": self.columns.title,
+            "--abstract-column": self.columns.abstract,
+            "--id-column": self.columns.id,
+        }
+
+
+def _content(prior: str | None) -> str | None:
+    """A hash of the file that a mix was given in."""
+    if prior is None or prior in viewing.PRIORS or not Path(prior).is_file():
+        return None
+    return hashlib.sha256(Path(prior).read_bytes()).hexdigest()
