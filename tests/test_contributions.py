@@ -11,10 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_fast import small_model
 
+from arxivcli.errors import UsageError
 from arxivcli.models import contributions, shelf
 from arxivcli.models.features import tokenise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from arxivcli.models.shelf import Model
 
 field = st.text("abcdefghij $.,é–\u2028ABZ", max_size=30)
@@ -126,3 +130,80 @@ def test_tokens_become_words() -> None:
         ("of", -1.0, "abstract", ((0, 2),)),
         ("transformers", 4.0, "abstract", ((3, 15),)),
     ]
+
+
+def test_a_model_that_cannot_explain_says_so() -> None:
+    class Mute:
+        labels = ("cs.CL",)
+
+    with pytest.raises(UsageError, match="cannot explain"):
+        contributions.explained(Mute(), pa.array([], pa.string()), np.array([], int), np.array([], bool))  # type: ignore[arg-type]
+
+
+# -- transformers -----------------------------------------------------------------------------------------------------
+
+PAPER = "galaxies of quarks\nprimes and galaxies"
+
+
+def slope_of(lead: Callable[[], float], row: object, step: float) -> float:
+    """How the lead changes where the embedding of a word grows in proportion, by trying it out."""
+    import torch
+
+    before = row.detach().clone()  # type: ignore[attr-defined]
+    found = []
+    with torch.no_grad():
+        for sign in (1, -1):
+            row.copy_(before * (1 + sign * step))  # type: ignore[attr-defined]
+            found.append(lead())
+        row.copy_(before)  # type: ignore[attr-defined]
+    return (found[0] - found[1]) / (2 * step)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_fine_tuned_model_names_its_words_by_their_slope(encoder: Path) -> None:
+    from arxivcli.models import encoders
+    from arxivcli.models.finetuned import FinetunedClassifier
+    from arxivcli.progress import Silent
+
+    labels = ("hep-ph", "math.NT", "astro-ph.GA")
+    pretrained = encoders.load(str(encoder), labels, {}, Silent())
+    model = FinetunedClassifier(labels, pretrained.network.eval(), pretrained.tokenizer)
+    texts = pa.array([PAPER, "", "primes\n"])
+    found, empty, other = model.contributions(texts, np.array([2, 0, 1]))
+    assert [(one.text, one.where) for one in found.contributions] == [
+        ("galaxies", "title"), ("of", "title"), ("quarks", "title"),
+        ("primes", "abstract"), ("and", "abstract"), ("galaxies", "abstract"),
+    ]  # fmt: skip
+    assert (empty.contributions, [one.text for one in other.contributions]) == ((), ["primes"])
+    [token] = pretrained.tokenizer("quarks", add_special_tokens=False)["input_ids"]
+    row = pretrained.network.get_input_embeddings().weight[token]
+    expected = slope_of(lambda: float(leads(model.scores(texts.slice(0, 1)))[0, 2]), row, 1e-2)
+    assert found.contributions[2].value == pytest.approx(expected, rel=0.05, abs=1e-4)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_frozen_model_names_its_words_by_their_slope() -> None:
+    from test_frozen import ENCODER
+
+    from arxivcli.models.encoder import Encoder
+    from arxivcli.models.frozen import FrozenClassifier, Head
+    from arxivcli.surroundings import Place
+
+    chance = np.random.default_rng(0)
+    sizes = [(384,), (384,), (384, 8), (8,), (8, 3), (3,)]
+    head = Head(*(chance.normal(size=size).astype(np.float32) for size in sizes))
+    encoder = Encoder.load(ENCODER, Place("cpu"))
+    model = FrozenClassifier(("hep-ph", "math.NT", "astro-ph.GA"), encoder, head)
+    found, *_ = model.contributions(pa.array([PAPER]), np.array([2]))
+    assert [one.text for one in found.contributions] == ["galaxies", "of", "quarks", "primes", "and", "galaxies"]
+    network = encoder._network
+
+    def embedded() -> np.ndarray:
+        return network.encode([PAPER], convert_to_numpy=True, show_progress_bar=False)[0]
+
+    [token] = network.tokenizer("and", add_special_tokens=False)["input_ids"]
+    row, slope = network.transformers_model.get_input_embeddings().weight[token], head.slope(embedded(), 2)
+    expected = slope_of(lambda: float(embedded() @ slope), row, 1e-2)
+    assert found.contributions[4].value == pytest.approx(expected, rel=0.05, abs=1e-4)
+    lead, step = leads(head.logits(embedded()[None]))[0, 2], slope * 1e-3
+    assert leads(head.logits((embedded() + step)[None]))[0, 2] - lead == pytest.approx(float(slope @ step), rel=0.05)

@@ -16,6 +16,10 @@ _STYLES = {True: ("green", "bold green", "bold reverse green"), False: ("red", "
 """Of words for and against an answer, the weakest first."""
 
 
+_LEAST = 0.05
+"""What adds less is no reason."""
+
+
 def highlighted(text: str, entries: list[dict[str, Any]], where: str, style: str = "") -> Text:
     """A cleaned title or abstract; the more a word counted, the stronger its style."""
     from rich.text import Text
@@ -35,7 +39,7 @@ def words(entries: list[dict[str, Any]], for_it: bool) -> str:
     for one in some:
         named[one["text"]] = named.get(one["text"], 0) + abs(one["contribution"])
     ordered = sorted(named.items(), key=lambda pair: -pair[1])
-    return ", ".join(f"{escaped(word)} {value:.1f}" for word, value in ordered)
+    return ", ".join(f"{escaped(word)} {value:.1f}" for word, value in ordered if value >= _LEAST)
 
 
 def _strengths(length: int, entries: list[dict[str, Any]], where: str) -> list[float]:

@@ -197,26 +197,36 @@ def _write_parquet(pages: Iterator[Page], out: BinaryIO) -> None:
 
     Where its borders are depends on the number of answers alone.
     """
+    sink = _Forward(out)
     writer: pq.ParquetWriter | None = None
+    try:
+        for group in _grouped(pages):
+            with storage.storage_errors("the output"):
+                writer = writer or pq.ParquetWriter(sink, group.schema, compression="zstd")
+                writer.write_table(group, row_group_size=ROW_GROUP)
+                out.flush()
+    except BaseException:
+        sink.closed = True  # the writer's end would follow what is no whole file
+        raise
+    finally:
+        if writer:
+            with storage.storage_errors("the output"):
+                writer.close()
+                out.flush()
+
+
+def _grouped(pages: Iterator[Page]) -> Iterator[pa.Table]:
+    """The rows of all pages, ROW_GROUP at once."""
     waiting: list[pa.RecordBatch] = []
-    rows = 0
     for page in pages:
         with pa.ipc.open_stream(page.content) as stream:
             waiting += stream
-        rows = sum(batch.num_rows for batch in waiting)
-        with storage.storage_errors("the output"):
-            writer = writer or pq.ParquetWriter(_Forward(out), waiting[0].schema, compression="zstd")
-            while rows >= ROW_GROUP:
-                table = pa.Table.from_batches(waiting)
-                writer.write_table(table.slice(0, ROW_GROUP).combine_chunks(), row_group_size=ROW_GROUP)
-                waiting = table.slice(ROW_GROUP).to_batches()
-                rows -= ROW_GROUP
-    with storage.storage_errors("the output"):
-        if writer and rows:
-            writer.write_table(pa.Table.from_batches(waiting).combine_chunks(), row_group_size=ROW_GROUP)
-        if writer:
-            writer.close()
-        out.flush()
+        while sum(batch.num_rows for batch in waiting) >= ROW_GROUP:
+            table = pa.Table.from_batches(waiting)
+            yield table.slice(0, ROW_GROUP).combine_chunks()
+            waiting = table.slice(ROW_GROUP).to_batches()
+    if waiting:
+        yield pa.Table.from_batches(waiting).combine_chunks()
 
 
 class _Forward:
@@ -228,7 +238,8 @@ class _Forward:
         self.closed = False
 
     def write(self, content: bytes) -> int:
-        self._out.write(content)
+        if not self.closed:
+            self._out.write(content)
         self._written += len(content)
         return len(content)
 
@@ -236,11 +247,11 @@ class _Forward:
         return self._written
 
     def flush(self) -> None:
-        self._out.flush()
+        if not self.closed:
+            self._out.flush()
 
     def close(self) -> None:
         """Leaves the file to whoever opened it."""
-        self.closed = True
 
 
 def _tabled(pages: Iterator[Page], raw: bool) -> Iterator[bytes]:

@@ -189,7 +189,7 @@ def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "not given" if value in (None, False, []) else "given" if value is True else str(value)
+    return "not given" if value in (None, False, "", []) else "given" if value is True else str(value)
 
 
 def _checksum(content: bytes) -> bytes:
