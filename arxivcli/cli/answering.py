@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from arxivcli import parallel
 from arxivcli.cli import answer_table, console
-from arxivcli.errors import InputError
+from arxivcli.errors import InputError, StoppedError
 from arxivcli.steps import classification, outputs, resuming
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Job:
                 return classification.Tally()
             left = islice(found, record.pieces, None)
             new = classification.classify(self._work(form), left, self.workers, parallel.always, record.tally)
-            with closing(new):
+            with closing(new), _kept():
                 count = _Count(classification.Tally(), self._watches(form), self.state)
                 self._show(form, count.pages(chain(record.answered(), record.kept(new))), parallel.always)
             record.finish(count.tally.settled)
@@ -91,6 +92,18 @@ class Job:
             return answer_table.show(pages, self.question.coverage, ready)
         with outputs.opened(self.output, sys.stdout.buffer) as out:
             return outputs.write(pages, form, out, self.layout.raw)
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Interruptions say that nothing is lost."""
+    hint = "what was answered is kept: the same command goes on"
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise StoppedError("interrupted", hint, signal.SIGINT) from None
+    except StoppedError as error:
+        raise StoppedError(error.what, hint, error.signal_number) from None
 
 
 class _Count:

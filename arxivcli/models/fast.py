@@ -87,40 +87,27 @@ class FastClassifier:
 
     def contributions(self, texts: pa.StringArray, towards: NDArray[np.int64]) -> list[Explanation]:
         """Exact: what each word and pair adds to the lead of a label, its occurrences in the title counting double."""
+        bags, tokens = self.vocabulary.bags(texts), tokenise(texts)
+        weights = bag_weights(bags, self._idf) * self._scales.take(bags.features)
+        known = self.vocabulary.of_tokens(tokens, self.vocabulary.word_ids(tokens.words))
+        counts, names = 1 + tokens.in_title, tokens.words.to_pylist()
+        bounds = pairwise(np.searchsorted(tokens.text, np.arange(len(texts) + 1)).tolist())
         found = []
-        for row, label in enumerate(towards.tolist()):
-            text = texts.slice(row, 1)
-            bag = self.vocabulary.bags(text)
-            weights = bag_weights(bag, self._idf) * self._scales.take(bag.features)
-            rows = self.embeddings.take(bag.features, axis=0)
+        for text, label, bag, (first, last) in zip(
+            texts.to_pylist(), towards.tolist(), pairwise(bags.offsets.tolist()), bounds, strict=True
+        ):
+            features = bags.features[slice(*bag)]
+            rows = self.embeddings.take(features, axis=0)
             exact = (unpacked(rows.view(np.uint8)) if rows.dtype == np.uint8 else rows).astype(np.float64)
-            base, values = self._towards(exact * weights[:, None], label)
-            added = dict(zip(bag.features.tolist(), values.tolist(), strict=True))
-            said = text[0].as_py()
-            found.append(Explanation(base, contributions.gathered(said, self._occurrences(text, added))))
+            base, values = self._towards(exact * weights[slice(*bag), None], label)
+            added = dict(zip(features.tolist(), values.tolist(), strict=True))
+            here = _occurrences(text, names[first:last], known[first:last], counts[first:last], added)
+            found.append(Explanation(base, contributions.gathered(text, here)))
         return found
 
     def _towards(self, vectors: NDArray[np.float64], label: int) -> tuple[float, NDArray[np.float64]]:
         """What the head makes of nothing, and of each of the vectors (n, D) whose sum it reads: see `along_ray`."""
         return contributions.along_ray(vectors, label, (self.head, self.bias))
-
-    def _occurrences(self, text: pa.StringArray, added: dict[int, float]) -> list[Occurrence]:
-        """The known words and pairs of one text where they stand, each with its share of what they add in all."""
-        tokens, places = tokenise(text), contributions.words(text[0].as_py())
-        names = tokens.words.to_pylist()
-        features = self.vocabulary.of_tokens(tokens, self.vocabulary.word_ids(tokens.words))
-        at, pair = np.nonzero(features >= 0)
-        numbers, counts = features[at, pair], (1 + tokens.in_title)[at]
-        shares = counts / np.bincount(numbers, counts)[numbers] if len(numbers) else counts
-        return [
-            Occurrence(
-                " ".join(names[first : first + 1 + second]), places[first][0], places[first + second][1],
-                added[number] * share,
-            )
-            for first, second, number, share in zip(
-                at.tolist(), pair.tolist(), numbers.tolist(), shares.tolist(), strict=True
-            )
-        ]  # fmt: skip
 
     @cached_property
     def _table(self) -> NDArray[np.int8]:
@@ -172,6 +159,34 @@ class FastClassifier:
         ):
             raise FolderError(f"the tensors of {folder / WEIGHTS} do not fit together", "train or download it again")
         return model
+
+
+def _occurrences(
+    text: str, names: list[str], known: NDArray[np.int32], counts: NDArray[np.int64], added: dict[int, float]
+) -> list[Occurrence]:
+    """The known words and pairs of a text where they stand, each with its share of what they add in all.
+
+    Args:
+        text: that was read.
+        names: its n words, lower-cased.
+        known: (n, 2) the feature that each word is and that of the pair it begins, -1 for none.
+        counts: (n,) what each of them counts in the bag.
+        added: what each feature adds.
+    """
+    at, pair = np.nonzero(known >= 0)
+    _, same = np.unique(known[at, pair], return_inverse=True)
+    shares = counts[at] / np.bincount(same, counts[at])[same]
+    places = contributions.words(text)
+    parts = zip(at.tolist(), pair.tolist(), known[at, pair].tolist(), shares.tolist(), strict=True)
+    return [
+        Occurrence(
+            " ".join(names[first : first + 1 + second]),
+            places[first][0],
+            places[first + second][1],
+            added[feature] * share,
+        )
+        for first, second, feature, share in parts
+    ]
 
 
 def bag_weights(bags: Bags, idf: NDArray[np.float32]) -> NDArray[np.float32]:

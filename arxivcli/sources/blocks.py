@@ -39,15 +39,16 @@ class Block:
             yield replace(reading, lines=pc.add(reading.lines, self.first - 1))
 
 
-def blocks(stream: Stream) -> Iterator[Block]:
-    """A stream of JSON lines in pieces of about 4 MiB, smaller ones where the sender pauses.
+def blocks(stream: Stream, most: int | None = None) -> Iterator[Block]:
+    """A stream of JSON lines in pieces of about 4 MiB (or `most` bytes), smaller ones where the sender pauses.
 
     Of a line beyond LINE_CAP only so much is kept as shows that.
     """
     stream.drop_bom()
-    first, held, size = 1, bytearray(), _FIRST_CHUNK
+    usual = most or _CHUNK
+    first, held, size = 1, bytearray(), min(_FIRST_CHUNK, usual)
     while chunk := _gathered(stream, size):
-        size = _CHUNK
+        size = usual
         cut = chunk.rfind(b"\n") + 1
         if cut:
             held += chunk[:cut]

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 BATCH = 4096
 """Papers scored at once: what a batch costs however small it is no longer counts, and memory stays small."""
 
+_SLOW_BLOCK = 256 << 10
+"""Bytes of lines that are a piece for a model that takes long: people see how it goes on, and a kill costs little."""
+
 _NOTHING_TO_READ = "\n"
 """What `text.model_input` makes of a paper without title and abstract."""
 
@@ -205,7 +208,7 @@ class Pieces:
             with files.opened(source) as self._stream:
                 found = self._format or files.detect(self._stream, self._columns, self._note)
                 if found == "jsonl":
-                    yield from blocks(self._stream)
+                    yield from blocks(self._stream, _SLOW_BLOCK if self._batch < BATCH else None)
                 else:
                     yield from files.read_stream(self._stream, found, self._columns, self._batch)
 
