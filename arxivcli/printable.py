@@ -13,7 +13,7 @@ def escaped(text: str) -> str:
     return _UNSAFE.sub(_visible, text)
 
 
-def turned(text: str) -> str:
+def unturned(text: str) -> str:
     r"""The text, of any number of lines, with all that changes the direction of writing made visible (`\u202e`)."""
     return _TURNS.sub(_visible, text)
 

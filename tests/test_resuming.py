@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import signal
 import subprocess
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from classifying import MANY, PROGRAM, run, said
 
@@ -63,7 +67,8 @@ def test_killed_at_any_point_it_ends_with_the_same_bytes(
 def ask(tmp_path: Path, handmade_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> Any:
     """Runs classify in this process on many lines, some of which are no papers, in pieces of some dozen lines."""
     monkeypatch.setattr("arxivcli.sources.blocks._FIRST_CHUNK", 500)
-    monkeypatch.setattr("arxivcli.sources.blocks._CHUNK", 1000)
+    monkeypatch.setattr("arxivcli.steps.classification._SLOW_BLOCK", 1000)
+    monkeypatch.setattr("arxivcli.models.shelf._MANY", 16)
     lines = [json.dumps({"title": f"Galaxies {n} of primes"}) if n % 7 else "no paper" for n in range(400)]
     papers = tmp_path / "papers.jsonl"
     papers.write_text("\n".join(lines))
@@ -115,6 +120,43 @@ def test_a_record_cut_anywhere_is_gone_on_with(ask: Any, tmp_path: Path, suffix:
         output.unlink(missing_ok=True)
         assert ask("-o", output, "--resume") == (code, complaint)
         assert output.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["papers.csv", "papers.jsonl.gz", "papers.parquet", "papers.json", "papers.txt"])
+def test_pieces_of_any_input_are_the_same_again(ask: Any, tmp_path: Path, name: str) -> None:
+    titles = [f"Galaxies {number} of primes" for number in range(300)]
+    papers = tmp_path / name
+    if name.endswith("parquet"):
+        pq.write_table(pa.table({"title": titles}), papers)
+    elif name.endswith("gz"):
+        papers.write_bytes(gzip.compress("".join(json.dumps({"title": title}) + "\n" for title in titles).encode()))
+    elif name.endswith("json"):
+        papers.write_text(json.dumps([{"title": title} for title in titles]))
+    else:
+        papers.write_text("\n".join(["title", *titles] if name.endswith("csv") else titles))
+    whole, output = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    assert ask("-o", whole, "-f", "jsonl", name=papers)[0] == 0
+    interrupted(partial(ask, name=papers), output, 7, "-f", "jsonl")
+    assert ask("-o", output, "-f", "jsonl", "--resume", name=papers)[0] == 0
+    assert output.read_bytes() == whole.read_bytes()
+
+
+def test_killed_between_the_output_and_its_record(ask: Any, tmp_path: Path) -> None:
+    from arxivcli.steps import resuming
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    output, record = tmp_path / "out.jsonl", tmp_path / "out.jsonl.resume"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resuming.Record, "finish", die)
+        code, message = ask("-o", output, "--resume")
+    assert (code, message) == (130, "error: interrupted; what was answered is kept: the same command goes on\n")
+    whole = output.read_bytes()
+    assert whole.count(b"\n") == 400
+    assert ask("-o", output, "--resume")[0] == 3
+    assert output.read_bytes() == whole
+    assert record.read_bytes().count(b"\n") == 1
 
 
 def test_what_was_answered_is_not_answered_again(ask: Any, tmp_path: Path, monkeypatch: Any) -> None:

@@ -57,10 +57,10 @@ class Job:
                 return classification.Tally()
             left = islice(found, record.pieces, None)
             new = classification.classify(self._work(form), left, self.workers, parallel.always, record.tally)
-            with closing(new), _kept():
+            with _kept(), closing(new):
                 count = _Count(classification.Tally(), self._watches(form), self.state)
                 self._show(form, count.pages(chain(record.answered(), record.kept(new))), parallel.always)
-            record.finish(count.tally.settled)
+                record.finish(count.tally.settled)
         return count.tally.settled
 
     def _form(self, found: Iterator[Piece]) -> tuple[Format, Iterator[Piece]]:

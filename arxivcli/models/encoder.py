@@ -15,7 +15,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from arxivcli import storage, tensors
-from arxivcli.errors import FolderError
+from arxivcli.errors import FolderError, UsageError
 from arxivcli.models import encoders
 from arxivcli.models.vocabulary import in_threads
 
@@ -152,14 +152,19 @@ class Encoder:
         Args:
             text: what is read.
             slope: how what is looked at changes with each number of an embedding, (D,) both.
+
+        Raises:
+            UsageError: the encoder is of a kind that has no such gradients, or a tokenizer that forgets places.
         """
+        transformer: Any = self._network.transformers_model
+        if transformer is None or not getattr(self._network.tokenizer, "is_fast", False):
+            raise UsageError("the encoder of this model cannot be explained", "leave out --explain")
         prompt = self._prompt or ""
         with self._tokenising:
             features = self._network.preprocess([text], prompt=self._prompt)
             cut = self._network.tokenizer(
                 prompt + text, truncation=True, max_length=self._network.max_seq_length, return_offsets_mapping=True
             )
-        transformer: Any = self._network.transformers_model
         self._network.to(self._place.device)
         read = features.pop("input_ids").to(transformer.device)
         moved = {k: v.to(transformer.device) if isinstance(v, torch.Tensor) else v for k, v in features.items()}

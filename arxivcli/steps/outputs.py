@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from arxivcli import answer_fields, answers, storage
 from arxivcli.errors import InputError, UsageError
-from arxivcli.printable import turned
+from arxivcli.printable import unturned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -180,7 +180,7 @@ def write(pages: Iterator[Page], format: Format, out: BinaryIO, raw: bool = Fals
     if format == "parquet":
         return _write_parquet(pages, out)
     parts = _tabled(pages, raw) if format in _DELIMITERS else (page.content for page in pages)
-    shown: Callable[[bytes], bytes] = _unturned if format in _DELIMITERS and not raw and out.isatty() else bytes
+    shown: Callable[[bytes], bytes] = _straight if format in _DELIMITERS and not raw and out.isatty() else bytes
     for part in _listed(parts) if format == "json" else parts:
         with storage.storage_errors("the output"):
             out.write(shown(part))
@@ -188,8 +188,8 @@ def write(pages: Iterator[Page], format: Format, out: BinaryIO, raw: bool = Fals
     return None
 
 
-def _unturned(part: bytes) -> bytes:
-    return turned(part.decode()).encode()
+def _straight(part: bytes) -> bytes:
+    return unturned(part.decode()).encode()
 
 
 def _write_parquet(pages: Iterator[Page], out: BinaryIO) -> None:
