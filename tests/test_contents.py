@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +26,7 @@ from arxivcli.papers import one_paper
 from arxivcli.steps import classification
 from arxivcli.steps.classification import Question
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+EXAMPLES = Path(__file__).parents[1] / "examples"
 PAPERS = (
     '{"id": "a", "title": "Galaxies and primes", "abstract": "Dust of galaxies."}\n'
     '{"id": "b", "title": ""}\n'
@@ -229,6 +228,8 @@ def test_fields_at_a_terminal_are_data(papers: Path, handmade_model: Path) -> No
     shown, code = end(terminal(handmade_model, str(papers), "--fields", "id,category"))
     assert code == 3
     assert '{"id":"a","category":"astro-ph.GA"}' in shown
+    shown, code = end(terminal(handmade_model, str(EXAMPLES / "titles.csv"), "--only", "-m", "builtin"))
+    assert (code, shown.splitlines()[0]) == (0, "id,category,confidence,alternatives,error")
 
 
 @pytest.mark.parametrize(
@@ -239,6 +240,7 @@ def test_fields_at_a_terminal_are_data(papers: Path, handmade_model: Path) -> No
         (["--fields", "id,id"], "--fields names id twice"),
         (["--fields", "set"], "the field set needs a coverage"),
         (["--fields", "id", "-f", "table"], "--fields is for data"),
+        (["--only", "-f", "table"], "--only is for data"),
         (["--only"], "--only is for tables, not for jsonl"),
         (["--only", "-f", "parquet"], "--only is for tables, not for parquet"),
     ],

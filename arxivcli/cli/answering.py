@@ -75,8 +75,9 @@ class Job:
 
     @property
     def _drawn(self) -> bool:
-        """Whether a table is drawn unless another form is asked for: who chooses fields wants data."""
-        return sys.stdout.isatty() and not (self.layout.fields and self.format == "auto")
+        """Whether a table is drawn unless another form is asked for: who chooses what is in an answer wants data."""
+        chooses = self.layout.fields or not self.layout.beside
+        return sys.stdout.isatty() and not (chooses and self.format == "auto")
 
     def _watches(self, form: Format) -> bool:
         """Whether somebody who waits sees nothing of the answers."""

@@ -47,8 +47,9 @@ class Asking:
 
     def __post_init__(self) -> None:
         """Raises UsageError for options that do not go together."""
-        if self.fields and self.format == "table":
-            raise UsageError("--fields is for data, not for --format table", "choose json, jsonl, csv, tsv or parquet")
+        if self.format == "table" and (self.fields or not self.append):
+            option = "--fields" if self.fields else "--only"
+            raise UsageError(f"{option} is for data, not for --format table", "choose another --format")
         if "set" in self.fields and self.coverage is None:
             raise UsageError("the field set needs a coverage", "give --coverage, say 0.9")
 

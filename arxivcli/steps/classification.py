@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from arxivcli.models.shelf import Model
     from arxivcli.sources.streams import Stream
     from arxivcli.views import View
@@ -153,12 +155,12 @@ def answer(
     logits = model.classifier.scores(texts)
     errors = pc.if_else(pc.and_(pc.is_null(errors), pa.array(~np.isfinite(logits).all(axis=1))), "no score", errors)
     fine = pc.is_null(errors).to_numpy(zero_copy_only=False)
-    probs = all_probs = calibration.calibrated(logits[fine], model.card.calibration)
+    probs = own = calibration.calibrated(logits[fine], model.card.calibration)
     coverage, view = question.coverage, question.view
     inside = None if coverage is None else calibration.conformal_sets(probs, model.card.calibration, coverage)
     labels = model.card.labels
     if view is not None:
-        labels, probs = view.labels, view.probabilities(probs, logits[fine], model.card.calibration)
+        labels, probs = view.labels, view.probabilities(own, logits[fine], model.card.calibration)
         inside = None if inside is None else view.sets(inside, probs)
     found = answers.predictions(
         papers["id"], labels, probs, question.top, inside, errors, least=question.least, abstain=question.abstain
@@ -169,10 +171,15 @@ def answer(
         found = found.append_column("cross_lists", answers.best_first(labels, probs, listed, fine))
     if question.explain:
         named = pc.greater(pc.list_value_length(found["labels"]), 0).to_numpy(zero_copy_only=False)
-        best, seen = probs[named[fine]].argmax(axis=1), all_probs[named[fine]]
-        best = best if view is None else view.likeliest(best, seen)
+        best = _best(probs[named[fine]], own[named[fine]], view)
         found = found.append_column("explanation", contributions.explained(model.classifier, texts, best, named))
     return found
+
+
+def _best(probs: NDArray[np.float32], own: NDArray[np.float32], view: View | None) -> NDArray[np.int64]:
+    """Which of the model's L labels is the best answer of each paper, or the likeliest part of it, (n,)."""
+    best = probs.argmax(axis=1)
+    return best if view is None else view.likeliest(best, own)
 
 
 def check(model: Model, question: Question) -> None:

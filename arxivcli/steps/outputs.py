@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from arxivcli import answer_fields, answers, storage
 from arxivcli.errors import InputError, UsageError
 from arxivcli.printable import unturned
+from arxivcli.steps import row_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,9 +33,6 @@ _NOT_WRITTEN = {".gz", ".zst", ".zip"}
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
 _STREAMS = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
 _MOST_LINKS = 40
-
-ROW_GROUP = 16_384
-"""Answers that are a row group of parquet; the last one has fewer."""
 
 _UNTITLED = ("id", "title")
 """Columns of a table made from what was none."""
@@ -178,7 +175,7 @@ def write(pages: Iterator[Page], format: Format, out: BinaryIO, raw: bool = Fals
         StorageError: the disk is full, ...
     """
     if format == "parquet":
-        return _write_parquet(pages, out)
+        return row_groups.write((page.content for page in pages), out)
     parts = _tabled(pages, raw) if format in _DELIMITERS else (page.content for page in pages)
     shown: Callable[[bytes], bytes] = _straight if format in _DELIMITERS and not raw and out.isatty() else bytes
     for part in _listed(parts) if format == "json" else parts:
@@ -190,68 +187,6 @@ def write(pages: Iterator[Page], format: Format, out: BinaryIO, raw: bool = Fals
 
 def _straight(part: bytes) -> bytes:
     return unturned(part.decode()).encode()
-
-
-def _write_parquet(pages: Iterator[Page], out: BinaryIO) -> None:
-    """A row group for every ROW_GROUP answers, written when they are there: what is held is not more than that.
-
-    Where its borders are depends on the number of answers alone.
-    """
-    sink = _Forward(out)
-    writer: pq.ParquetWriter | None = None
-    try:
-        for group in _grouped(pages):
-            with storage.storage_errors("the output"):
-                writer = writer or pq.ParquetWriter(sink, group.schema, compression="zstd")
-                writer.write_table(group, row_group_size=ROW_GROUP)
-                out.flush()
-    except BaseException:
-        sink.closed = True  # the writer's end would follow what is no whole file
-        raise
-    finally:
-        if writer:
-            with storage.storage_errors("the output"):
-                writer.close()
-                out.flush()
-
-
-def _grouped(pages: Iterator[Page]) -> Iterator[pa.Table]:
-    """The rows of all pages, ROW_GROUP at once."""
-    waiting: list[pa.RecordBatch] = []
-    for page in pages:
-        with pa.ipc.open_stream(page.content) as stream:
-            waiting += stream
-        while sum(batch.num_rows for batch in waiting) >= ROW_GROUP:
-            table = pa.Table.from_batches(waiting)
-            yield table.slice(0, ROW_GROUP).combine_chunks()
-            waiting = table.slice(ROW_GROUP).to_batches()
-    if waiting:
-        yield pa.Table.from_batches(waiting).combine_chunks()
-
-
-class _Forward:
-    """A file that is only written to, from beginning to end: all that parquet needs, and a pipe can."""
-
-    def __init__(self, out: BinaryIO) -> None:
-        self._out = out
-        self._written = 0
-        self.closed = False
-
-    def write(self, content: bytes) -> int:
-        if not self.closed:
-            self._out.write(content)
-        self._written += len(content)
-        return len(content)
-
-    def tell(self) -> int:
-        return self._written
-
-    def flush(self) -> None:
-        if not self.closed:
-            self._out.flush()
-
-    def close(self) -> None:
-        """Leaves the file to whoever opened it."""
 
 
 def _tabled(pages: Iterator[Page], raw: bool) -> Iterator[bytes]:
