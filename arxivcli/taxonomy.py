@@ -106,6 +106,11 @@ def parents(some: tuple[str, ...], level: Literal["archive", "group"]) -> Parent
     return Parents(tuple(names.tolist()), number)
 
 
+def is_archive(identifier: str) -> bool:
+    """Whether arXiv has or had an archive of that id."""
+    return identifier in _definitions()["archives"]
+
+
 def name(label: str) -> str:
     """The human name of a category, an archive or a group; the label itself when it is none of these."""
     definitions = _definitions()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from arxivcli.steps.classification import Tally
 
 _WHAT = (
-    "JSON, JSON lines, CSV, TSV, parquet, or titles line by line (.txt); also packed as .gz, .zst, .zip; - is stdin."
+    "JSON, JSON lines, CSV, TSV, parquet, BibTeX, RIS, SQLite, PDF, or titles line by line (.txt); also packed as .gz, "
+    ".zst, .zip; folders and patterns of them; - is stdin. arXiv ids and addresses are asked for."
 )
 
 ASKING = "What is asked of the probabilities"
 CONTENT = "What an answer contains"
+BY_ID = "How papers named by id are asked for"
 
 
 def classify(
     context: typer.Context,
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE|-", help=_WHAT, show_default=False)] = None,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE|ID|-", help=_WHAT, show_default=False)] = None,
     model: Annotated[str, typer.Option("--model", "-m", help="Name or folder of a model.")] = "builtin",
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many categories an answer names.")] = 3,
     coverage: Annotated[
@@ -101,16 +103,29 @@ def classify(
         ),
     ] = True,
     format: Annotated[  # noqa: A002
-        Literal["auto", "table", "json", "jsonl", "csv", "tsv", "parquet"],
-        typer.Option("--format", "-f", help="auto: a table at a terminal, else what fits the input."),
+        Literal["auto", "table", "json", "jsonl", "csv", "tsv", "parquet", "bib"],
+        typer.Option(
+            "--format",
+            "-f",
+            help="auto: a table at a terminal, else what fits the input. bib: its own entries, categories added.",
+        ),
     ] = "auto",
     source_format: Annotated[
-        Literal["json", "jsonl", "csv", "tsv", "parquet", "txt"] | None,
+        Literal["json", "jsonl", "csv", "tsv", "parquet", "txt", "bib", "ris", "pdf", "sqlite"] | None,
         typer.Option("--from", help="Format of the input, when it is not to be detected."),
     ] = None,
-    title_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column or key of the titles.")] = None,
+    title_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column or key of the titles; a column also by its number.")
+    ] = None,
     abstract_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column or key of the abstracts.")] = None,
     id_column: Annotated[str | None, typer.Option(metavar="NAME", help="Column or key of the ids.")] = None,
+    no_header: Annotated[
+        bool, typer.Option("--no-header", help="The first row of a CSV or TSV file is a paper too.")
+    ] = False,
+    table: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Table or view of a SQLite file.", show_default="the one with titles"),
+    ] = None,
     title: Annotated[str | None, typer.Option(help="The title of one paper, instead of a file.")] = None,
     abstract: Annotated[str | None, typer.Option(help="The abstract of one paper, instead of a file.")] = None,
     output: Annotated[
@@ -131,9 +146,23 @@ def classify(
         int | None, typer.Option(min=1, help="Processes for large inputs.", show_default="all cores")
     ] = None,
     device: DeviceOption = "auto",
+    pace: Annotated[
+        float,
+        typer.Option(
+            min=0, envvar="ARXIVCLI_PACE", help="Seconds between requests; arXiv asks for 3.", rich_help_panel=BY_ID
+        ),
+    ] = 3.0,
+    contact: Annotated[
+        str | None,
+        typer.Option(envvar="ARXIVCLI_CONTACT", help="Your mail address, told to arXiv.", rich_help_panel=BY_ID),
+    ] = None,
+    api_url: Annotated[
+        str | None, typer.Option(envvar="ARXIVCLI_API_URL", help="Another query API.", rich_help_panel=BY_ID)
+    ] = None,
 ) -> None:
-    """Name the arXiv categories of papers: one or millions, from files, a pipe, or typed in."""
+    """Name the arXiv categories of papers: one or millions, from files, a pipe, arXiv itself, or typed in."""
     from arxivcli import answer_fields, parallel
+    from arxivcli.cli import sources
     from arxivcli.cli.asking import Asking
     from arxivcli.sources.fields import Columns
     from arxivcli.steps import classification, outputs
@@ -144,6 +173,8 @@ def classify(
         console.require_stdout()
     typed = title is not None or abstract is not None
     _refuse_contradictions(files or [], typed, output, format)
+    online = sources.Online(api_url, pace, contact)
+    found = [] if typed else sources.found(files or ["-"], output, online, state(context))
     asking = Asking(
         model=model,
         device=device,
@@ -160,11 +191,11 @@ def classify(
         append=append,
         raw=raw,
         format=format,
-        columns=Columns(title_column, abstract_column, id_column, texts_only=True),
+        columns=Columns(title_column, abstract_column, id_column, texts_only=True, headed=not no_header, table=table),
         output=output,
         workers=workers or parallel.cores(),
         state=state(context),
-        several=len(files or []) > 1,
+        several=len(found) > 1,
     )
     record = _resumable(files or [], typed, output) if resume else None
     job = asking.job()
@@ -176,7 +207,7 @@ def classify(
         return conversation.converse(asking, job)
     else:
         pieces = classification.Pieces(
-            _opened(files or ["-"]),
+            found,
             source_format,
             asking.columns,
             partial(console.note, state(context)),
@@ -214,10 +245,6 @@ def _resumable(files: list[str], typed: bool, output: Path | None) -> tuple[Path
             "--resume needs files it can read again, not standard input", "save the papers to a file first"
         )
     return output, {"input": resuming.inputs(files, [Path(name) for name in files])}
-
-
-def _opened(names: list[str]) -> list[Path | BinaryIO]:
-    return [sys.stdin.buffer if name == "-" else Path(name) for name in names]
 
 
 def _account(tally: Tally, keep_going: bool, state: State) -> None:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 URL = "https://export.arxiv.org/api/query"
 MANUAL = "https://info.arxiv.org/help/api/user-manual.html#query_details"
 
+BATCH = 100
+"""Ids in one request: the address stays short enough for every proxy."""
+
 _ATOM = "{http://www.w3.org/2005/Atom}"
 _ARXIV = "{http://arxiv.org/schemas/atom}"
 _TOTAL = "{http://a9.com/-/spec/opensearch/1.1/}totalResults"

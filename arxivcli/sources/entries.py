@@ -8,12 +8,21 @@ from typing import Any
 
 import orjson
 
+from arxivcli.sources import fields
+
 PLAIN = ("submitter", "authors", "comments", "journal-ref", "doi", "report-no", "license")
 """Keys of a snapshot record that are copied as they are."""
 
 _VERSION = re.compile(r"v?(\d{1,4})")
 _OLD_OR_NEW = re.compile(r"\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Za-z-]{2,})?/\d{7}", re.ASCII)
 _UNDATED = "0000"
+_AROUND = re.compile(
+    r"^\ufeff|^(?:https?://(?:dx\.)?doi\.org/|doi:)?10\.48550/arxiv\.|(?:/|[?#].*|\s+\[[\w.-]+\])+$", re.IGNORECASE
+)
+"""What people copy with an id: a byte order mark, the DOI of arXiv's, the end of an address, the category."""
+
+_OLD_STYLE = re.compile(r"[A-Za-z-]+/\d{7}(?:v\d+)?")
+_SUBJECT_CLASS = re.compile(r"([a-z-]+)\.[A-Za-z-]+(/\d{7})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,17 @@ class Entry:
 def is_identifier(text: str) -> bool:
     """Whether it looks like an arXiv id without version."""
     return _OLD_OR_NEW.fullmatch(text) is not None
+
+
+def identifier_in(name: str) -> str | None:
+    """The arXiv id that a name means (`arXiv:2401.01234v2`, the address of a page or a PDF, arXiv's DOI), without
+    prefix, subject class and version; None for what is no id.
+    """
+    bare = _AROUND.sub("", name.strip())
+    if _OLD_STYLE.fullmatch(bare):
+        bare = bare.lower()
+    found = _SUBJECT_CLASS.sub(r"\1\2", fields.identifier(bare))
+    return found if is_identifier(found) else None
 
 
 def entry(

@@ -39,12 +39,15 @@ class Columns:
     """Names given by hand (`--title-column` ...) for files whose own names are not understood.
 
     With `texts_only`, categories and dates are not looked at: quicker, and nothing in them can make a record fail.
+    A table that is not `headed` has no names, its columns are numbers; `table` is the one of a database.
     """
 
     title: str | None = None
     abstract: str | None = None
     id: str | None = None
     texts_only: bool = False
+    headed: bool = True
+    table: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,9 @@ class Fields:
 
 
 def resolve(keys: Iterable[str], columns: Columns) -> Fields:
-    """Which key means what, upper and lower case, spaces and hyphens alike; a name given by hand goes first."""
+    """Which key means what, upper and lower case, spaces and hyphens alike; what is given by hand goes first, a name or
+    else a number counted from 1.
+    """
     there = list(keys)
     spelled = {key: key for key in there}
     for key in there:
@@ -76,7 +81,7 @@ def resolve(keys: Iterable[str], columns: Columns) -> Fields:
 
     def find(names: tuple[str, ...], given: str | None = None) -> str | None:
         if given is not None:
-            return spelled.get(given) or spelled.get(_folded(given))
+            return spelled.get(given) or spelled.get(_folded(given)) or _numbered(there, given)
         return next((spelled[name] for name in names if name in spelled), None)
 
     def find_more(names: tuple[str, ...]) -> str | None:
@@ -92,6 +97,11 @@ def resolve(keys: Iterable[str], columns: Columns) -> Fields:
         created=find_more(CREATED),
         revised=find_more(REVISED),
     )
+
+
+def _numbered(keys: list[str], given: str) -> str | None:
+    """The key at a place counted from 1, for names that are such a number."""
+    return keys[int(given) - 1] if re.fullmatch(r"[1-9][0-9]{0,3}", given) and int(given) <= len(keys) else None
 
 
 def _folded(key: str) -> str:

@@ -12,6 +12,7 @@ from arxivcli.errors import InputError, UsageError
 from arxivcli.sources import fields
 from arxivcli.sources.fields import Columns
 from arxivcli.sources.lines import Span, json_elements, line_blocks
+from arxivcli.sources.readers import reader
 from arxivcli.sources.readings import PaperRows, Reading
 from arxivcli.sources.streams import Stream, opened, require_readable
 from arxivcli.sources.tables import looks_like_table, read_csv, read_parquet
@@ -21,10 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "Columns", "Reading", "detect", "opened", "read", "read_span", "read_stream", "require_readable"]
 
-FORMATS = ("json", "jsonl", "csv", "tsv", "parquet", "txt")
+FORMATS = ("json", "jsonl", "csv", "tsv", "parquet", "txt", "bib", "ris", "pdf", "sqlite")
 """What `--from` takes; `txt` is one title per line."""
 
-_SUFFIXES = {f".{name}": name for name in FORMATS} | {".ndjson": "jsonl"}
+SUFFIXES = {f".{name}": name for name in FORMATS} | {
+    ".ndjson": "jsonl", ".bibtex": "bib", ".db": "sqlite", ".sqlite3": "sqlite",
+}  # fmt: skip
+_BINARY = {"parquet", "pdf", "sqlite"}
+"""Formats that show in the first bytes, whatever the name."""
+
 _PACKED = (".gz", ".zst", ".zip")
 _MUCH_TEXT = 32 << 20
 _NO_TITLE = re.compile(r'[\x00-\x08\x0a-\x1f\x7f-\x9f]|^[A-Z][A-Z0-9]  - |^"\w+": ')
@@ -38,6 +44,11 @@ _LIST = re.compile(rb"""\[\s*(?:[\[{"\]]|$)""")
 
 _LINES = re.compile(rb"\{.*\n\{")
 """Two objects on lines of their own without a comma between them: no part of a list."""
+
+_MAGIC = {b"PAR1": "parquet", b"SQLite format 3\0": "sqlite", b"%PDF-": "pdf"}
+_BIB = re.compile(rb"@[A-Za-z]+[ \t]*[{(]")
+_LATER = re.compile(rb"^[ \t]*(@[A-Za-z]+[ \t]*[{(][^\n]*[,=]|TY  - )", re.MULTILINE)
+"""How an entry of BibTeX or RIS begins below what programs write above the first."""
 
 _LOOKED_AT = 50
 
@@ -74,6 +85,8 @@ def read_stream(stream: Stream, format: str, columns: Columns, batch_size: int) 
     if format == "parquet":
         return read_parquet(stream, columns, batch_size)
     stream.drop_bom()
+    if special := reader(format):
+        return special(stream, columns, batch_size)
     if format in {"csv", "tsv"}:
         return read_csv(stream, format, columns, batch_size)
     return _read_records(stream, format, columns, batch_size)
@@ -129,14 +142,14 @@ def detect(
     """
     stream.refuse_utf16()
     stream.look(_telling)
-    named = _SUFFIXES.get(_suffix(stream.telling_name))
+    named = SUFFIXES.get(_suffix(stream.telling_name))
     found = "txt" if named == "txt" else _sniffed(stream.head.removeprefix(b"\xef\xbb\xbf").lstrip(), columns)
     if found == "jsonl" and named == "json" and b"\n" not in stream.head.strip():
         found = "json"  # one object: the empty lines below it are no records
     if found is None and guessed and not _suffix(stream.telling_name) and _looks_like_title(stream, columns):
         guessed(f"taking each line of {stream.name} as a title; --from names another format")
         return "txt"
-    if found is None and named in {None, "parquet"}:
+    if found is None and named in {None, *_BINARY}:
         if not stream.head:
             raise InputError(f"{stream.name} is empty", "give a file with papers")
         raise InputError(
@@ -153,8 +166,11 @@ def _suffix(name: str) -> str:
 
 
 def _sniffed(head: bytes, columns: Columns) -> str | None:
-    if head.startswith(b"PAR1"):
-        return "parquet"
+    for magic, name in _MAGIC.items():
+        if head.startswith(magic):
+            return name
+    if _BIB.match(head):
+        return "bib"
     first, newline, rest = head.partition(b"\n")
     if _LIST.match(head):
         return "jsonl" if _LINES.match(rest) and _is_json(rest.partition(b"\n")[0]) else "json"
@@ -163,7 +179,13 @@ def _sniffed(head: bytes, columns: Columns) -> str | None:
             return "jsonl" if newline else "json"
         # One object over several lines goes on with a key; what else follows are lines of their own.
         return "json" if not rest.strip() or rest.lstrip().startswith((b'"', b"}")) else "jsonl"
-    return looks_like_table(first, columns) if head else None
+    return looks_like_table(first, columns) or _entries(head) if head else None
+
+
+def _entries(head: bytes) -> str | None:
+    """`bib` or `ris` when an entry begins somewhere in the first bytes, else None."""
+    found = _LATER.search(head)
+    return found and ("bib" if found[1].startswith(b"@") else "ris")
 
 
 def _looks_like_title(stream: Stream, columns: Columns) -> bool:

@@ -8,7 +8,7 @@ from arxivcli.errors import InputError
 from arxivcli.storage import LOCK, PARTIAL, require_free
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
 _PAPERS = {".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet"}
@@ -34,16 +34,7 @@ def spread(sources: Iterable[Path]) -> list[Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    found = sorted(folder.rglob("*"))
-    for path in found:
-        if path.name == LOCK:
-            require_free(path.parent)
-    made = {path.parent for path in found if path.name in _MADE}
-    some = [
-        path
-        for path in found
-        if path.is_file() and _is_papers(path.relative_to(folder)) and made.isdisjoint(path.parents)
-    ]
+    some, _ = parted(folder, _PAPERS)
     if not some:
         raise InputError(
             f"{folder} has no file of papers in it", f"{', '.join(sorted(_PAPERS))} and .zip are looked for"
@@ -51,14 +42,30 @@ def _inside(folder: Path) -> list[Path]:
     return some
 
 
-def _is_papers(path: Path) -> bool:
-    if any(part.startswith(".") for part in path.parts):
+def parted(folder: Path, suffixes: Collection[str]) -> tuple[list[Path], list[Path]]:
+    """The files in and below a folder that are papers by their suffixes, and the others, both sorted; see `spread`.
+
+    Raises StorageError when another process is at work there.
+    """
+    found = sorted(folder.rglob("*"))
+    for path in found:
+        if path.name == LOCK:
+            require_free(path.parent)
+    made = {path.parent for path in found if path.name in _MADE}
+    seen = [path for path in found if path.is_file() and made.isdisjoint(path.parents)]
+    seen = [path for path in seen if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    papers = [path for path in seen if is_papers(path, suffixes)]
+    there = set(papers)
+    return papers, [path for path in seen if path not in there]
+
+
+def is_papers(path: Path, suffixes: Collection[str]) -> bool:
+    """Whether a file is papers by its suffixes, packed or not, and not still being written."""
+    own = [suffix.lower() for suffix in path.suffixes]
+    if PARTIAL in own:
         return False
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if PARTIAL in suffixes:
-        return False
-    if suffixes[-1:] == [".zip"]:
+    if own[-1:] == [".zip"]:
         return True
-    if suffixes and suffixes[-1] in _PACKED:
-        suffixes.pop()
-    return suffixes[-1:] != [] and suffixes[-1] in _PAPERS
+    if own and own[-1] in _PACKED:
+        own.pop()
+    return own[-1:] != [] and own[-1] in suffixes

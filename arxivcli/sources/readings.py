@@ -43,6 +43,10 @@ class Reading:
     """What stands between the cells of a CSV or TSV file."""
     line_end: str = "\n"
     """What ends the lines of a CSV or TSV file."""
+    headed: bool = True
+    """Whether the names in `header` stand in the file; else they are numbers."""
+    blocks: tuple[bytes, ...] | None = None
+    """The n entries of a BibTeX file as they stand, each with what is between it and the next."""
 
 
 class PaperRows:
@@ -57,6 +61,7 @@ class PaperRows:
         delimiter: str | None = None,
         line_end: str = "\n",
         must_have_columns: bool = False,
+        headed: bool = True,
     ) -> None:
         self._unchecked = must_have_columns
         self._delimiter = delimiter
@@ -65,6 +70,7 @@ class PaperRows:
         self._format = format
         self._columns = columns
         self._header = header
+        self._headed = headed
         self._shapes: dict[tuple[str, ...], Fields] = {}
         self._start()
 
@@ -78,6 +84,7 @@ class PaperRows:
         self._errors: list[str | None] = []
         self._lines: list[int] = []
         self._rows: list[tuple[str, ...]] = []
+        self._blocks: list[bytes] = []
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -161,6 +168,10 @@ class PaperRows:
         """The original cells of the record that was just added."""
         self._rows.append(cells)
 
+    def keep_block(self, block: bytes) -> None:
+        """The original text of the BibTeX entry that was just added."""
+        self._blocks.append(block)
+
     def take(self) -> Reading:
         """Everything gathered since the last time."""
         categories = pa.array(self._categories, pa.string()).dictionary_encode()
@@ -183,6 +194,8 @@ class PaperRows:
             rows=tuple(self._rows) if self._header is not None else None,
             delimiter=self._delimiter,
             line_end=self._line_end,
+            headed=self._headed,
+            blocks=tuple(self._blocks) if self._format == "bib" else None,
         )
         self._start()
         return reading

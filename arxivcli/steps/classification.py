@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from arxivcli.errors import InputError, UsageError
 from arxivcli.models import contributions, cross_lists
 from arxivcli.papers import one_paper
 from arxivcli.sources import files
+from arxivcli.sources.arguments import Reached
 from arxivcli.sources.blocks import Block, blocks
 from arxivcli.sources.readings import EMPTY_LINE
 
@@ -131,6 +132,14 @@ class Answered(Generic[Form]):
     tally: Tally
 
 
+@runtime_checkable
+class Named(Protocol):
+    """Papers that are no file: they know themselves how they are read."""
+
+    def readings(self) -> Iterator[files.Reading]:
+        """All of them, in order."""
+
+
 class Shape(Protocol[Form_co]):
     """Gives the answers to one reading the form somebody wants."""
 
@@ -195,7 +204,7 @@ class Pieces:
 
     def __init__(
         self,
-        sources: Sequence[Path | BinaryIO],
+        sources: Sequence[Path | BinaryIO | Reached | Named],
         format: str | None,  # noqa: A002
         columns: files.Columns,
         note: Callable[[str], None] = lambda _: None,
@@ -208,16 +217,38 @@ class Pieces:
         self._columns = columns
         self._stream: Stream | None = None
         for source in sources:
-            files.require_readable(source)
+            if not isinstance(source, (Reached, Named)):
+                files.require_readable(source)
 
     def __iter__(self) -> Iterator[Piece]:
         for source in self._sources:
-            with files.opened(source) as self._stream:
-                found = self._format or files.detect(self._stream, self._columns, self._note)
-                if found == "jsonl":
-                    yield from blocks(self._stream, _SLOW_BLOCK if self._batch < BATCH else None)
-                else:
-                    yield from files.read_stream(self._stream, found, self._columns, self._batch)
+            self._stream = None
+            if isinstance(source, Named):
+                yield from source.readings()
+            elif isinstance(source, Reached):
+                yield from self._reached(source.path)
+            else:
+                yield from self._opened(source)
+
+    def _opened(self, source: Path | BinaryIO) -> Iterator[Piece]:
+        with files.opened(source) as self._stream:
+            found = self._format or files.detect(self._stream, self._columns, self._note)
+            if found == "jsonl":
+                yield from blocks(self._stream, _SLOW_BLOCK if self._batch < BATCH else None)
+            else:
+                yield from files.read_stream(self._stream, found, self._columns, self._batch)
+
+    def _reached(self, path: Path) -> Iterator[Piece]:
+        """The pieces of a file that nobody named: one that proves to be no papers is left out, and said to be."""
+        pieces = self._opened(path)
+        try:
+            first = next(pieces, None)
+        except InputError as error:
+            self._note(f"left out: {error.what}")
+            return
+        if first is not None:
+            yield first
+            yield from pieces
 
     def ready(self) -> bool:
         """Whether the next piece is here already; False only when it comes through a pipe whose sender has paused."""

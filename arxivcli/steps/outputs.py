@@ -15,6 +15,7 @@ import pyarrow as pa
 from arxivcli import answer_fields, answers, storage
 from arxivcli.errors import InputError, UsageError
 from arxivcli.printable import unturned
+from arxivcli.sources.readers import bib_marker
 from arxivcli.steps import row_groups
 
 if TYPE_CHECKING:
@@ -23,14 +24,17 @@ if TYPE_CHECKING:
     from arxivcli.sources.files import Reading
     from arxivcli.steps.classification import Shape
 
-Format = Literal["table", "json", "jsonl", "csv", "tsv", "parquet"]
+Format = Literal["table", "json", "jsonl", "csv", "tsv", "parquet", "bib"]
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _SUFFIXES: dict[str, Format] = {
     ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet",
+    ".bib": "bib",
 }  # fmt: skip
 _NOT_WRITTEN = {".gz", ".zst", ".zip"}
 _DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+_BACK = ("csv", "tsv", "bib")
+"""Inputs that come back as they were, with answers in them."""
 _STREAMS = {"-": 1, "/dev/stdout": 1, "/dev/stderr": 2}
 _MOST_LINKS = 40
 
@@ -50,6 +54,8 @@ class Page:
     delimiter: str = ""
     line_end: str = "\n"
     source: str = ""
+    headed: bool = True
+    """Whether the source had a header, so that the answers have one too."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def chosen(asked: str, output: Path | None, terminal: bool, source: str) -> Form
         raise UsageError(
             f"{output}: answers are not written as {suffix[1:]}", "choose .jsonl, .json, .csv, .tsv or .parquet"
         )
-    fitting: Format = "csv" if source == "csv" else "tsv" if source == "tsv" else "jsonl"
+    fitting: Format = source if source in _BACK else "jsonl"  # type: ignore[assignment]
     return _SUFFIXES.get(suffix, fitting)
 
 
@@ -96,6 +102,8 @@ def shape(format: Format, layout: Layout) -> Shape[Page]:  # noqa: A002
         return CellPages(format, layout)
     if not layout.beside:
         raise UsageError(f"--only is for tables, not for {format}", "choose with --fields, or --format csv or tsv")
+    if format == "bib":
+        return BibPages()
     if format == "parquet":
         return ParquetPages(layout.fields or answer_fields.columns_of(layout.asked))
     return JsonPages(layout.fields)
@@ -130,6 +138,18 @@ class ParquetPages:
 
 
 @dataclass(frozen=True)
+class BibPages:
+    """The entries of the source as they were, with their categories in them."""
+
+    def __call__(self, reading: Reading, predictions: pa.RecordBatch) -> Page:
+        """The entries. Raises UsageError when there are none."""
+        if reading.blocks is None:
+            raise UsageError(f"{reading.source} is no BibTeX, whose entries could come back", "use --format jsonl")
+        labels = predictions["labels"].to_pylist()
+        return Page(b"".join(map(bib_marker(), reading.blocks, labels)), source=reading.source)
+
+
+@dataclass(frozen=True)
 class CellPages:
     """The rows of the source as they were, with the answer's cells after them; id and title where it had no rows."""
 
@@ -155,7 +175,7 @@ class CellPages:
         lines = (row + cells for row, cells in zip(rows, added, strict=True))
         header = known + answer_fields.names_beside(known, wanted)
         content = answers.table(lines, between, raw=self.layout.raw, line_end=line_end)
-        return Page(content, header, between, line_end, reading.source)
+        return Page(content, header, between, line_end, reading.source, reading.headed)
 
 
 def _fitted(row: tuple[str, ...], width: int, between: str) -> tuple[str, ...]:
@@ -194,7 +214,8 @@ def _tabled(pages: Iterator[Page], raw: bool) -> Iterator[bytes]:
     for page in pages:
         if first is None:
             first = page
-            yield answers.table([page.header], page.delimiter, raw=raw, line_end=page.line_end) + page.content
+            header = [page.header] if page.headed else []
+            yield answers.table(header, page.delimiter, raw=raw, line_end=page.line_end) + page.content
         elif (page.header, page.delimiter) == (first.header, first.delimiter):
             yield page.content
         else:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from arxivcli.sources import api, entries, fields
-from arxivcli.sources.api import BadQueryError, Feed
+from arxivcli.sources import api, entries
+from arxivcli.sources.api import BATCH, BadQueryError, Feed
 from arxivcli.sources.trouble import BrokenAnswerError
 from arxivcli.sources.web import Manners, Web
 from arxivcli.steps.fetching import orders, raw
@@ -21,19 +20,8 @@ if TYPE_CHECKING:
 
     from arxivcli.progress import Progress
 
-BATCH = 100
-"""Ids in one request: the address stays short enough for every proxy."""
-
 _HOPELESS = 10
 """After so many failures in a row it is not the ids."""
-
-_AROUND = re.compile(
-    r"^\ufeff|^(?:https?://(?:dx\.)?doi\.org/|doi:)?10\.48550/arxiv\.|(?:/|[?#].*|\s+\[[\w.-]+\])+$", re.IGNORECASE
-)
-"""What people copy with an id: a byte order mark, the DOI of arXiv's, the end of an address, the category."""
-
-_OLD_STYLE = re.compile(r"[A-Za-z-]+/\d{7}(?:v\d+)?")
-_SUBJECT_CLASS = re.compile(r"([a-z-]+)\.[A-Za-z-]+(/\d{7})")
 
 
 def by_identifiers(
@@ -66,11 +54,8 @@ def sorted_out(names: Iterable[str]) -> tuple[list[str], list[str]]:
     known: dict[str, None] = {}
     malformed: dict[str, None] = {}
     for name in names:
-        bare = _AROUND.sub("", name.strip())
-        if _OLD_STYLE.fullmatch(bare):
-            bare = bare.lower()
-        found = _SUBJECT_CLASS.sub(r"\1\2", fields.identifier(bare))
-        if entries.is_identifier(found):
+        found = entries.identifier_in(name)
+        if found:
             known[found] = None
         else:
             malformed[name] = None

@@ -98,7 +98,7 @@ def forecast(wanted: Wanted, folder: Path, manners: Manners) -> Forecast:
             raise InputError(f"not an arXiv id: {', '.join(malformed)}", "fetch leaves them out")
         papers, size, what = (
             len(known),
-            naming.BATCH,
+            api.BATCH,
             f"{_counted(len(known), 'paper')} by id",
         )
     else:

@@ -1,0 +1,58 @@
+"""From what somebody names on the command line to what papers are read from."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from arxivcli.cli import console
+from arxivcli.sources import arguments
+from arxivcli.sources.arguments import STDIN, Identifier, Reached
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arxivcli.cli.options import State
+    from arxivcli.sources.named import Papers
+    from arxivcli.steps.classification import Named
+
+PATIENCE = 60.0
+"""Seconds of trouble after which papers named by id are given up: somebody waits for the answers."""
+
+
+@dataclass(frozen=True)
+class Online:
+    """How papers named by id are asked for."""
+
+    url: str | None
+    pace: float
+    contact: str | None
+
+
+def found(
+    names: Sequence[str], output: Path | None, online: Online, state: State
+) -> list[Path | BinaryIO | Reached | Named]:
+    """The sources that the names mean, in their order. Raises as `arguments.sorted_out`."""
+    meant = arguments.sorted_out(names, output, partial(console.note, state))
+    identifiers = [one.id for one in meant if isinstance(one, Identifier)]
+    papers = _asked(identifiers, online, state) if identifiers else None
+    sources: list[Path | BinaryIO | Reached | Named] = []
+    for by_id, some in groupby(meant, lambda one: isinstance(one, Identifier)):
+        if by_id and papers:
+            sources.append(papers.some([one.id for one in some if isinstance(one, Identifier)]))
+        else:
+            files = (one for one in some if not isinstance(one, Identifier))
+            sources += [sys.stdin.buffer if one == STDIN else one for one in files]
+    return sources
+
+
+def _asked(identifiers: Sequence[str], online: Online, state: State) -> Papers:
+    from arxivcli.sources.named import Papers
+    from arxivcli.sources.web import Manners
+
+    manners = Manners(online.pace, PATIENCE, contact=online.contact)
+    return Papers(identifiers, online.url, manners, console.progress(state))

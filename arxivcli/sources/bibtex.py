@@ -1,0 +1,195 @@
+"""Papers from BibTeX, whose text is kept so that it can be given back with answers in it."""
+
+from __future__ import annotations
+
+import codecs
+import logging
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bibtexparser.model import Entry, ParsingFailedBlock, String
+from bibtexparser.splitter import Splitter
+
+from arxivcli import taxonomy
+from arxivcli.errors import InputError
+from arxivcli.sources import fields, latex
+from arxivcli.sources.lines import LINE_CAP
+from arxivcli.sources.readings import PaperRows, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bibtexparser.model import Block
+
+    from arxivcli.sources.fields import Columns
+    from arxivcli.sources.streams import Stream
+
+# What is wrong with an entry is said in its answer.
+logging.getLogger(Splitter.__module__).setLevel(logging.CRITICAL)
+
+KEYWORDS = ("keywords", "keyword")
+PRIMARY = "primaryclass"
+
+_CHUNK = 256 << 10
+_BEGIN = re.compile(r"^[^\S\n]*@\w*[ \t]*(?=[{(])", re.MULTILINE)
+"""Where a block begins whatever is open before it, as the parser has it: there, and only there, text can be cut."""
+
+_JOINTS = re.compile(r'(?<!\\)[{}"#]')
+SEPARATOR = re.compile(r"\s*[,;]\s*")
+_NO_PAPERS = re.compile(r"@(?:comment|string|preamble)", re.IGNORECASE)
+
+
+@dataclass
+class _Record:
+    """An entry, or what was to be one, at its line; and the text from there to the next one."""
+
+    text: str
+    line: int
+    entry: Entry | None
+
+
+def read_bib(stream: Stream, columns: Columns, batch_size: int) -> Iterator[Reading]:
+    """Readings of a BibTeX file, one record an entry in its place; `Reading.blocks` are the entries as they stand.
+
+    Ids are citation keys. An entry that is never closed has no answer; those behind it have. Raises InputError for an
+    entry of more than 16 MiB.
+    """
+    gathered = PaperRows(stream.name, "bib", columns)
+    before, held = "", None
+    strings: dict[str, str] = {}
+    for text, line in _cut(stream):
+        found = _records(text, line, strings)
+        if found:
+            found[0].text, before = before + found[0].text, ""
+        elif held:
+            held.text += text
+        else:
+            before += text
+        for record in found:
+            if held:
+                _add(gathered, held, columns, strings)
+            held = record
+        if len(gathered) >= batch_size or (len(gathered) and not stream.soon()):
+            yield gathered.take()
+    if held:
+        _add(gathered, held, columns, strings)
+        yield gathered.take()
+
+
+def _cut(stream: Stream) -> Iterator[tuple[str, int]]:
+    """The text in pieces that begin where blocks do, each with the number of its first line.
+
+    What is no UTF-8 comes as lone surrogates.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    rest, line, searched = "", 1, 0
+    while True:
+        chunk = stream.read(_CHUNK)
+        rest += decoder.decode(chunk, final=not chunk)
+        start = 0
+        for begin in _BEGIN.finditer(rest, searched):
+            if begin.start() > start:
+                piece = rest[start : begin.start()]
+                yield piece, line
+                line += piece.count("\n")
+                start = begin.start()
+        rest = rest[start:]
+        if not chunk:
+            break
+        if len(rest) > LINE_CAP:
+            raise InputError(f"{stream.name}:{line}: an entry that does not end within 16 MiB", "is this BibTeX?")
+        # The last line may go on, and its beginning was looked at already.
+        searched = max(rest.rfind("\n") + 1, 1)
+    if rest:
+        yield rest, line
+
+
+def _records(text: str, line: int, strings: dict[str, str]) -> list[_Record]:
+    """The entries in a piece, which together have all of its text; its strings are kept."""
+    found: list[_Record] = []
+    starts: list[int] = []
+    position = 0
+    for block in Splitter(text).split().blocks:
+        known = understood(block)
+        if isinstance(known, String):
+            strings[known.key.lower()] = joined(known.value, strings)
+        raw = block.raw or ""
+        position = text.find(raw, position)
+        if isinstance(known, Entry) or (known is None and not _NO_PAPERS.match(raw)):
+            found.append(_Record("", line + (block.start_line or 0), known if isinstance(known, Entry) else None))
+            starts.append(position)
+        position += len(raw)
+    for record, start, end in zip(found, [0, *starts[1:]], [*starts[1:], len(text)], strict=False):
+        record.text = text[start:end]
+    return found
+
+
+def understood(block: Block) -> Block | None:
+    """The block, also one whose key is another one's; None when it is damaged."""
+    return block.ignore_error_block if isinstance(block, ParsingFailedBlock) else block
+
+
+def _add(gathered: PaperRows, record: _Record, columns: Columns, strings: dict[str, str]) -> None:
+    entry = record.entry
+    if entry is None:
+        gathered.fail("entry never closed", record.line)
+    else:
+        values = {one.key.lower(): one.value for one in reversed(entry.fields)}
+        names = fields.resolve(values, columns)
+
+        def read(name: str | None) -> str:
+            return latex.plain(readable(joined(values[name], strings))) if name in values else ""
+
+        title, subtitle = read(names.title), read("subtitle")
+        abstract = read(names.abstract) or _topics(read(_first(KEYWORDS, values)), read(PRIMARY))
+        paper = {
+            names.title or "title": f"{title}: {subtitle}" if title and subtitle else title,
+            names.abstract or "abstract": abstract,
+            columns.id or "id": read(names.id) if columns.id else readable(entry.key),
+        }
+        gathered.add(paper, record.line)
+    gathered.keep_block(record.text.encode("utf-8", "surrogateescape"))
+
+
+def _first(names: tuple[str, ...], values: dict[str, str]) -> str | None:
+    return next((name for name in names if name in values), None)
+
+
+def _topics(keywords: str, primary: str) -> str:
+    """Keywords, which stand in for an abstract, without arXiv's categories: those may be answers of an earlier time."""
+    known = {primary, *taxonomy.categories(), *taxonomy.labels("archive"), *taxonomy.labels("group")}
+    return ", ".join(word for word in SEPARATOR.split(keywords) if word not in known)
+
+
+def joined(value: str, strings: dict[str, str]) -> str:
+    """What a value means: `{..}` and `".."` without their ends, names of strings replaced, `#` between them gone."""
+    parts: list[str] = []
+    depth, quoted, start = 0, False, 0
+    for mark in _JOINTS.finditer(value):
+        if mark[0] == '"':
+            quoted ^= depth == 0
+        elif mark[0] == "#":
+            if depth == 0 and not quoted:
+                parts.append(value[start : mark.start()])
+                start = mark.end()
+        else:
+            depth += 1 if mark[0] == "{" else -1
+    parts.append(value[start:])
+    return "".join(_meant(part.strip(), strings) for part in parts)
+
+
+def _meant(part: str, strings: dict[str, str]) -> str:
+    if part[:1] + part[-1:] in {"{}", '""'} and len(part) > 1:
+        return part[1:-1]
+    return strings.get(part.lower(), part)
+
+
+def readable(text: str) -> str:
+    """The text, by Windows' Latin-1 where it is no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raw = text.encode("utf-8", "surrogateescape")
+        return raw.decode("cp1252", "replace") if raw else text
+    return text

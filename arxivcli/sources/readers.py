@@ -1,0 +1,38 @@
+"""The shelf of readers and writers that need a library of their own, which most runs never meet."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from arxivcli.sources.fields import Columns
+    from arxivcli.sources.readings import Reading
+    from arxivcli.sources.streams import Stream
+
+    Reader = Callable[[Stream, Columns, int], Iterator[Reading]]
+    Marker = Callable[[bytes, Sequence[str]], bytes]
+
+_SHELF = {
+    "bib": "arxivcli.sources.bibtex:read_bib",
+    "ris": "arxivcli.sources.ris:read_ris",
+    "pdf": "arxivcli.sources.pdf:read_pdf",
+    "sqlite": "arxivcli.sources.sqlite:read_sqlite",
+}
+
+
+def reader(format: str) -> Reader | None:  # noqa: A002
+    """What reads that format; None for those that everybody reads."""
+    return cast("Reader", _taken(_SHELF[format])) if format in _SHELF else None
+
+
+def bib_marker() -> Marker:
+    """What writes categories into BibTeX entries: `bibtex_answers.marked`."""
+    return cast("Marker", _taken("arxivcli.sources.bibtex_answers:marked"))
+
+
+def _taken(path: str) -> object:
+    module, name = path.split(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,77 @@
+"""Papers from RIS, which reference managers and publishers export."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from rispy import RisParser
+
+from arxivcli.sources.lines import LINE_CAP, line_blocks
+from arxivcli.sources.readings import PaperRows, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arxivcli.sources.fields import Columns
+    from arxivcli.sources.streams import Stream
+
+_BEGIN, _END = re.compile(r"TY  -"), re.compile(r"ER  -")
+_TITLES = ("title", "primary_title")
+_ABSTRACTS = ("abstract", "notes_abstract")
+
+
+def read_ris(stream: Stream, columns: Columns, batch_size: int) -> Iterator[Reading]:
+    """Readings of a RIS file, one record for each `TY`; ids are its `ID`, else its DOI, lines numbers of records."""
+    gathered = PaperRows(stream.name, "ris", columns)
+    for number, lines in enumerate(_records(stream), 1):
+        _add(gathered, lines, number)
+        if len(gathered) >= batch_size or not stream.soon():
+            yield gathered.take()
+    if len(gathered):
+        yield gathered.take()
+
+
+def _records(stream: Stream) -> Iterator[list[str]]:
+    """The lines of each record, without its `ER`; of one beyond LINE_CAP no more than shows that."""
+    held: list[str] | None = None
+    size = 0
+    for line in (_readable(line) for block in line_blocks(stream.read) for line in block):
+        begins, ends = _BEGIN.match(line), _END.match(line)
+        if held is not None and (begins or ends):
+            yield held
+            held = None
+        if begins:
+            held, size = [], 0
+        if held is not None and size <= LINE_CAP:
+            held.append(line)
+            size += len(line)
+    if held is not None:
+        yield held
+
+
+def _readable(line: bytes | None) -> str:
+    """The line as text, by Windows' Latin-1 where it is no UTF-8; one too long to keep is as long as shows that."""
+    if line is None:
+        return " " * (LINE_CAP + 1)
+    try:
+        return line.decode().rstrip("\r")
+    except UnicodeDecodeError:
+        return line.decode("cp1252", "replace").rstrip("\r")
+
+
+def _add(gathered: PaperRows, lines: list[str], number: int) -> None:
+    if sum(map(len, lines)) > LINE_CAP:
+        return gathered.fail("record too long", number)
+    [record] = RisParser().parse_lines(iter([*lines, "ER  - "]))
+    paper: dict[str, Any] = {
+        **record,
+        "title": _first(record, _TITLES),
+        "abstract": _first(record, _ABSTRACTS) or ", ".join(record.get("keywords", [])),
+        "id": _first(record, ("id", "doi")),
+    }
+    return gathered.add(paper, number)
+
+
+def _first(record: dict[str, Any], names: tuple[str, ...]) -> str:
+    return next((record[name] for name in names if record.get(name)), "")
