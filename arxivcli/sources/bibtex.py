@@ -6,6 +6,7 @@ import codecs
 import logging
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from bibtexparser.model import Entry, ParsingFailedBlock, String
@@ -141,14 +142,20 @@ def _add(gathered: PaperRows, record: _Record, columns: Columns, strings: dict[s
         def read(name: str | None) -> str:
             return latex.plain(readable(joined(values[name], strings))) if name in values else ""
 
-        title, subtitle = read(names.title), read("subtitle")
-        abstract = read(names.abstract) or _topics(read(_first(KEYWORDS, values)), read(PRIMARY))
-        paper = {
-            names.title or "title": f"{title}: {subtitle}" if title and subtitle else title,
-            names.abstract or "abstract": abstract,
-            columns.id or "id": read(names.id) if columns.id else readable(entry.key),
-        }
-        gathered.add(paper, record.line)
+        title, subtitle, abstract = read(names.title), read("subtitle"), read(names.abstract)
+        if title and not abstract:
+            abstract = _topics(read(_first(KEYWORDS, values)), read(PRIMARY))
+        identifier = read(names.id) if columns.id else readable(entry.key)
+        if title or abstract:
+            title = f"{title}: {subtitle}" if title and subtitle else title
+            paper = {
+                names.title or "title": title,
+                names.abstract or "abstract": abstract,
+                columns.id or "id": identifier,
+            }
+            gathered.add(paper, record.line)
+        else:
+            gathered.fail("no title", record.line, identifier)
     gathered.keep_block(record.text.encode("utf-8", "surrogateescape"))
 
 
@@ -158,8 +165,12 @@ def _first(names: tuple[str, ...], values: dict[str, str]) -> str | None:
 
 def _topics(keywords: str, primary: str) -> str:
     """Keywords, which stand in for an abstract, without arXiv's categories: those may be answers of an earlier time."""
-    known = {primary, *taxonomy.categories(), *taxonomy.labels("archive"), *taxonomy.labels("group")}
-    return ", ".join(word for word in SEPARATOR.split(keywords) if word not in known)
+    return ", ".join(word for word in SEPARATOR.split(keywords) if word != primary and word not in _labels())
+
+
+@cache
+def _labels() -> frozenset[str]:
+    return frozenset([*taxonomy.categories(), *taxonomy.labels("archive"), *taxonomy.labels("group")])
 
 
 def joined(value: str, strings: dict[str, str]) -> str:

@@ -20,7 +20,18 @@ from arxivcli.sources.tables import looks_like_table, read_csv, read_parquet
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["FORMATS", "Columns", "Reading", "detect", "opened", "read", "read_span", "read_stream", "require_readable"]
+__all__ = [
+    "FORMATS",
+    "Columns",
+    "Reading",
+    "detect",
+    "opened",
+    "read",
+    "read_span",
+    "read_stream",
+    "require_fitting",
+    "require_readable",
+]
 
 FORMATS = ("json", "jsonl", "csv", "tsv", "parquet", "txt", "bib", "ris", "pdf", "sqlite")
 """What `--from` takes; `txt` is one title per line."""
@@ -78,6 +89,14 @@ def read(
         raise UsageError(f"{format} is no format", f"choose one of {', '.join(FORMATS)}")
     with opened(source) as stream:
         yield from read_stream(stream, format or detect(stream, columns), columns, batch_size)
+
+
+def require_fitting(name: str, format: str, columns: Columns) -> None:  # noqa: A002
+    """Raises UsageError when something was said about the source that a format has not."""
+    if columns.table is not None and format != "sqlite":
+        raise UsageError(f"{name} is no SQLite, so it has no tables", "leave out --table")
+    if not columns.headed and format not in {"csv", "tsv"}:
+        raise UsageError(f"{name} is neither CSV nor TSV, and has no header anyway", "leave out --no-header")
 
 
 def read_stream(stream: Stream, format: str, columns: Columns, batch_size: int) -> Iterator[Reading]:  # noqa: A002
@@ -143,6 +162,8 @@ def detect(
     stream.refuse_utf16()
     stream.look(_telling)
     named = SUFFIXES.get(_suffix(stream.telling_name))
+    if not columns.headed:
+        return named if named in {"csv", "tsv"} else "tsv" if b"\t" in stream.head.partition(b"\n")[0] else "csv"
     found = "txt" if named == "txt" else _sniffed(stream.head.removeprefix(b"\xef\xbb\xbf").lstrip(), columns)
     if found == "jsonl" and named == "json" and b"\n" not in stream.head.strip():
         found = "json"  # one object: the empty lines below it are no records

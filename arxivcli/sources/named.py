@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from arxivcli.papers import PAPERS
 from arxivcli.sources import api
 from arxivcli.sources.api import BATCH, BadQueryError
 from arxivcli.sources.fields import Columns
@@ -99,7 +98,5 @@ class Some:
 def _failed(identifier: str, reason: str) -> Reading:
     """The reading of one paper that is not to be had; it has a name."""
     gathered = PaperRows(f"{_SOURCE}:{identifier}", "jsonl", Columns(texts_only=True))
-    gathered.fail(reason, 0)
-    reading = gathered.take()
-    papers = reading.papers.set_column(0, PAPERS.field("id"), pa.array([identifier]))
-    return replace(reading, papers=papers, lines=pa.nulls(1, pa.int64()))
+    gathered.fail(reason, 1, identifier)
+    return replace(gathered.take(), lines=pa.nulls(1, pa.int64()))

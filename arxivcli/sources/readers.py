@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
+from arxivcli.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -24,8 +26,18 @@ _SHELF = {
 
 
 def reader(format: str) -> Reader | None:  # noqa: A002
-    """What reads that format; None for those that everybody reads."""
-    return cast("Reader", _taken(_SHELF[format])) if format in _SHELF else None
+    """What reads that format; None for those that everybody reads.
+
+    Raises UsageError when its library is an extra that is not installed.
+    """
+    if format not in _SHELF:
+        return None
+    try:
+        return cast("Reader", _taken(_SHELF[format]))
+    except ModuleNotFoundError as error:
+        if error.name != "pypdf":
+            raise
+        raise UsageError("reading PDF needs pypdf, which is not installed", "pip install 'arxivcli[pdf]'") from error
 
 
 def bib_marker() -> Marker:

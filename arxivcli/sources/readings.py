@@ -153,11 +153,11 @@ class PaperRows:
             self._shapes.clear()
         return self._shapes.setdefault(shape, fields.resolve(shape, self._columns))
 
-    def fail(self, reason: str, number: int) -> None:
-        """One record that is no paper keeps its place."""
+    def fail(self, reason: str, number: int, identifier: str = "") -> None:
+        """One record that is no paper keeps its place, and the id it may have."""
         self._titles.append("")
         self._abstracts.append("")
-        self._identifiers.append("")
+        self._identifiers.append(identifier)
         self._categories.append("")
         self._created.append(None)
         self._revised.append(0)

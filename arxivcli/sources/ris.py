@@ -64,13 +64,13 @@ def _add(gathered: PaperRows, lines: list[str], number: int) -> None:
     if sum(map(len, lines)) > LINE_CAP:
         return gathered.fail("record too long", number)
     [record] = RisParser().parse_lines(iter([*lines, "ER  - "]))
-    paper: dict[str, Any] = {
-        **record,
-        "title": _first(record, _TITLES),
-        "abstract": _first(record, _ABSTRACTS) or ", ".join(record.get("keywords", [])),
-        "id": _first(record, ("id", "doi")),
-    }
-    return gathered.add(paper, number)
+    title, abstract = _first(record, _TITLES), _first(record, _ABSTRACTS)
+    if title and not abstract:
+        abstract = ", ".join(record.get("keywords", []))
+    identifier = _first(record, ("id", "doi"))
+    if not title and not abstract:
+        return gathered.fail("no title", number, identifier)
+    return gathered.add({**record, "title": title, "abstract": abstract, "id": identifier}, number)
 
 
 def _first(record: dict[str, Any], names: tuple[str, ...]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from arxivcli.errors import InputError
+from arxivcli.errors import InputError, UsageError
 from arxivcli.sources import fields
 from arxivcli.sources.lines import line_blocks
 from arxivcli.sources.readings import EMPTY_LINE, PaperRows, Reading
@@ -64,18 +65,44 @@ def read_csv(stream: Stream, format: str, columns: Columns, batch_size: int) -> 
     if not first.strip():
         raise InputError(f"{stream.name} is empty", "give a file with papers")
     _require_text(first, stream.name)
-    delimiter, names = header_of(first.encode(), columns)
-    header = tuple(name.strip() for name in names)
-    _require_text_column(header, columns, stream.name)
     line_end = "\r\n" if first.endswith("\r\n") else "\n"
-    gathered = PaperRows(stream.name, format, columns, header, delimiter, line_end)
-    for row in _numbered(lines, delimiter, len(header)):
-        if row:
-            _add_row(gathered, header, row)
+    if columns.headed:
+        delimiter, names = header_of(first.encode(), columns)
+        header = tuple(name.strip() for name in names)
+        _require_text_column(header, columns, stream.name)
+        rows = _numbered(lines, delimiter)
+    else:
+        delimiter = "\t" if format == "tsv" else max(",;\t", key=lambda sign: len(_cells(first.encode(), sign)))
+        lines.begin_again(behind=0)
+        header, columns, rows = _without_header(_numbered(lines, delimiter), columns, stream.name)
+    gathered = PaperRows(stream.name, format, columns, header, delimiter, line_end, headed=columns.headed)
+    for row in rows:
+        if row and (row.failure != EMPTY_LINE or len(header) == 1):
+            _add_row(gathered, header, row, delimiter)
         if len(gathered) >= batch_size or (len(gathered) and not row):
             yield gathered.take()
     if len(gathered):
         yield gathered.take()
+
+
+def _without_header(
+    rows: Iterator[_Row | None], columns: Columns, source: str
+) -> tuple[tuple[str, ...], Columns, Iterator[_Row | None]]:
+    """Numbers for the columns of a table whose first row is a paper, the column of titles named, and all its rows.
+
+    Raises UsageError when nobody said which of several columns that is.
+    """
+    first = next((row for row in rows if row is not None and row.failure != EMPTY_LINE), None)
+    header = tuple(str(number) for number in range(1, 1 + len(first.cells if first else ())))
+    if len(header) == 1:
+        columns = replace(columns, title=columns.title or "1")
+    if columns.title is None and columns.abstract is None:
+        raise UsageError(
+            f"{source} has {len(header)} columns and no header to tell which are titles",
+            "name one by its number (--title-column 2), or --from txt for one title per line",
+        )
+    fields.require_columns(header, columns)
+    return header, columns, chain([first], rows)
 
 
 def _require_text(first: str, name: str) -> None:
@@ -164,11 +191,11 @@ class _Row:
     failure: str | None = None
 
 
-def _numbered(lines: _Lines, delimiter: str, width: int) -> Iterator[_Row | None]:
+def _numbered(lines: _Lines, delimiter: str) -> Iterator[_Row | None]:
     """Rows with the number of their first line; None where the sender pauses.
 
-    An empty line is a row of a single column, and no row of several. A quote that is never closed spoils its own line
-    alone.
+    An empty line is a row of one empty cell, which tables of one column have. A quote that is never closed spoils its
+    own line alone.
     """
     rows = csv.reader(lines, delimiter=delimiter)
     while True:
@@ -190,7 +217,7 @@ def _numbered(lines: _Lines, delimiter: str, width: int) -> Iterator[_Row | None
             elif cells:
                 readable = tuple(_readable(cell) for cell in cells)
                 yield _Row(readable, number, None if list(readable) == cells else "not UTF-8")
-            elif width == 1:
+            else:
                 yield _Row(("",), number, EMPTY_LINE)
 
 
@@ -208,9 +235,11 @@ def _readable(cell: str) -> str:
     return cell if cell.isascii() else cell.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _add_row(gathered: PaperRows, header: tuple[str, ...], row: _Row) -> None:
+def _add_row(gathered: PaperRows, header: tuple[str, ...], row: _Row, delimiter: str) -> None:
     if row.failure:
         gathered.fail(row.failure, row.number)
+    elif len(header) == 1:  # as `cut` leaves them, without the quotes that commas asked for
+        gathered.add({header[0]: delimiter.join(row.cells)}, row.number)
     elif any(row.cells[len(header) :]):
         gathered.fail("more cells than columns", row.number)
     else:

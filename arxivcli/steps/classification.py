@@ -233,6 +233,7 @@ class Pieces:
     def _opened(self, source: Path | BinaryIO) -> Iterator[Piece]:
         with files.opened(source) as self._stream:
             found = self._format or files.detect(self._stream, self._columns, self._note)
+            files.require_fitting(self._stream.name, found, self._columns)
             if found == "jsonl":
                 yield from blocks(self._stream, _SLOW_BLOCK if self._batch < BATCH else None)
             else:
