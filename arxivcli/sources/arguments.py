@@ -44,7 +44,7 @@ def sorted_out(
     them, sorted, each once, and none that is named too or is the `output`; `note` hears which others there are.
 
     Raises:
-        InputError: A folder or a pattern has no file of papers.
+        InputError: A folder or a pattern has no file of papers, an address is not arXiv's.
         StorageError: Another process is at work in a folder.
     """
     named = {path.resolve() for name in names if (path := Path(name)).is_file()}
@@ -62,6 +62,10 @@ def sorted_out(
             found.append(Identifier(identifier))
         elif glob.has_magic(name):
             found += _fresh(_matching(name, note), seen)
+        elif "://" in name:
+            raise InputError(
+                f"{name} is no address of an arXiv paper", "give one like https://arxiv.org/abs/2401.01234"
+            )
         else:
             found.append(path)
     return found

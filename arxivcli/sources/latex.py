@@ -33,6 +33,7 @@ _SIGNS = {
 }  # fmt: skip
 _TOKEN = re.compile(
     rf"\\(?P<sign>{'|'.join(sorted(_SIGNS, key=len, reverse=True))})(?![A-Za-z])(?:\{{\}}|[ \t]+)?"
+    r"|(?P<unknown>\\[A-Za-z]+)\{"
     r"|\\(?P<escaped>[&%#_$ ,;:/\\{}-])|---?|``|''|[{}~]"
 )
 _TYPED = {"---": "—", "--": "–", "``": "“", "''": "”", "~": " ", "{": "", "}": ""}
@@ -58,4 +59,6 @@ def _outside_math(part: str) -> str:
 def _read(match: re.Match[str]) -> str:
     if match["sign"]:
         return _SIGNS[match["sign"]]
+    if match["unknown"]:
+        return f"{match['unknown']} "
     return _ESCAPED.get(match["escaped"], match["escaped"]) if match["escaped"] else _TYPED[match[0]]
