@@ -153,8 +153,8 @@ def database(path: Path, *statements: str) -> Path:
 
 SHELF = (
     "CREATE TABLE shelf (key TEXT, 'Title' TEXT, abstract TEXT, id INTEGER)",
-    "INSERT INTO shelf (rowid, Title, abstract, id) VALUES"
-    " (9, 'Quarks', NULL, 3), (2, 'Galaxies', 'Dust', 1), (5, 'Primes', '', 2)",
+    """INSERT INTO shelf (rowid, Title, abstract, id)
+    VALUES (9, 'Quarks', NULL, 3), (2, 'Galaxies', 'Dust', 1), (5, 'Primes', '', 2)""",
     "CREATE TABLE loans (key TEXT, day TEXT)",
 )
 

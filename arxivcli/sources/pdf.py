@@ -43,10 +43,10 @@ _HEADING = re.compile(r"\W*(?:abstract|a b s t r a c t|summary)(?:\s*[.:—–-]
 _AFTER = re.compile(
     r"\W*(?:(?:\d{1,2}|[IVX]{1,4})[.:)]?\s+)?introduction\W*$"
     r"|\W*(?:additional )?(?:key ?words|index terms|ccs concepts|pacs|(?:\d{4} )?(?:mathematics|math\.?) subject|msc"
-    r"|jel|categories and subject|general terms|acm reference|contents\W*$)"
-    r"|[1I][.:]?\s+[A-Z]",
+    r"|jel|categories and subject|general terms|acm reference|contents\W*$)",
     re.IGNORECASE,
 )
+_SECTION = re.compile(r"(?:1[.:]?|I[.:])\s+[A-Z].{,50}$")
 _STAMP = re.compile(r"arXiv:\s*(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})")
 _LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
 
@@ -185,7 +185,7 @@ def _abstract(lines: list[_Line]) -> str:
     found = [first] if first else []
     body = lines[1:]
     for place, line in enumerate(body):
-        if found and (_AFTER.match(line.text) or _is_apart(body, place)):
+        if _AFTER.match(line.text) or _SECTION.match(line.text) or (found and _is_apart(body, place)):
             break
         found.append(line.text)
         if sum(map(len, found)) > _LONGEST_ABSTRACT:
