@@ -14,7 +14,8 @@ from classifying import answers, run, said
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arxivcli.sources import bibtex, files, latex
+from arxivcli.errors import InputError
+from arxivcli.sources import bibtex, files, latex, lines, ris
 from arxivcli.sources.bibtex_answers import marked
 from arxivcli.sources.fields import Columns
 
@@ -191,6 +192,31 @@ def test_a_library_without_entries_is_told(model: Path, tmp_path: Path, text: st
     assert "no papers" in said(done) or "is empty" in said(done)
 
 
+def test_what_is_too_long_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (bibtex, ris, lines):
+        monkeypatch.setattr(module, "LINE_CAP", 3_000)
+        monkeypatch.setattr(module, "_CHUNK", 1_000, raising=False)
+    long = "@misc{a, title={Galaxies}}\n@misc{b,\n title = {" + "Primes " * 900
+    with pytest.raises(InputError, match="<stdin>:2: an entry that does not end within 16 MiB"):
+        read(long)
+    record = "TY  - GEN\nTI  - %s\nER  -\n"
+    many = "".join(record % title for title in ("Galaxies", "Primes " * 900, "Quarks\n" + "and more\n" * 600, "Stars"))
+    found = [error for reading in read(many) for error in reading.errors.to_pylist()]
+    assert found == [None, "record too long", "record too long", None]
+
+
+def test_bytes_that_are_no_text_cost_no_other_entry() -> None:
+    """NUL, half a character, and controls of terminals."""
+    text = b"@misc{a, title={Gal\x00axies}}\n@misc{b\xff, title={\xc3}}\n\x1b[31m@misc{c, title={}}\n@misc{d, title={Qu}}"
+    assert papers(text) == [("a", "Gal\x00axies", ""), ("bÿ", "Ã", ""), ("c", "", ""), ("d", "Qu", "")]
+    assert failures(text) == {3: "no title"}
+
+
+def test_a_library_of_strings_is_read_in_time_that_grows_with_it() -> None:
+    many = "".join(f"@string{{s{number} = {{Journal {number}}}}}\n" for number in range(20_000))
+    assert papers(many + "@misc{a, title = s7 # {, x}}\n" + many)[0][1] == "Journal 7, x"
+
+
 def test_a_library_far_longer_than_a_piece_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     many = "".join(f"@misc{{key{n},\n  title = {{Title {n}}},\n}}\n\n" for n in range(300))
     monkeypatch.setattr(bibtex, "_CHUNK", 37)
@@ -213,11 +239,11 @@ def test_cutting_a_library_changes_nothing(text: str, step: int) -> None:
         patch.setattr(bibtex, "_CHUNK", step)
         found = list(files.read(io.BytesIO(text.encode()), "bib"))
     known = [block for block in map(bibtex.understood, Splitter(text).split().blocks) if isinstance(block, Entry)]
-    lines = [line for reading in found for line in reading.lines.to_pylist()]
-    assert {block.start_line + 1 for block in known if block.start_line is not None} <= set(lines)
-    assert all(first <= second for first, second in pairwise(lines))
+    numbers = [line for reading in found for line in reading.lines.to_pylist()]
+    assert {block.start_line + 1 for block in known if block.start_line is not None} <= set(numbers)
+    assert all(first <= second for first, second in pairwise(numbers))
     whole = b"".join(block for reading in found for block in reading.blocks or ())
-    assert whole.decode() == (text if lines else "")
+    assert whole.decode() == (text if numbers else "")
 
 
 # -- answers in the library -------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def test_ids_and_addresses_are_asked_for_together_and_answered_in_their_order(
     )
     names = [
         two, f"{one}v2", f"arXiv:{one}", f"https://arxiv.org/abs/{old}", tmp_path / "a.jsonl",
-        f"https://arxiv.org/pdf/{two}v3.pdf", f"http://export.arxiv.org/abs/{old}v1",
+        f"https://arxiv.org/pdf/{two}v3.pdf", f"export.arxiv.org/abs/{old}v1",
     ]  # fmt: skip
     found = answers(run(*names, "-m", model, **online))
     assert [one["id"] for one in found] == [two, one, one, old, f"{tmp_path / 'a.jsonl'}:1", two, old]
@@ -182,7 +182,7 @@ def ids(*names: object, model: Path) -> list[object]:
 
 
 def test_a_folder_is_all_papers_in_it(model: Path, papers: Path) -> None:
-    done = run(papers, "-m", model, "-f", "jsonl")
+    done = run(papers, "-m", model)
     assert [one["id"] for one in answers(done)] == ["b", "c", "a"]
     left_out, no_titles = done.stderr.decode().splitlines()
     assert all(name in left_out for name in ("letter.docx", "note.md", "half.jsonl.partial"))

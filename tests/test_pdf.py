@@ -181,6 +181,7 @@ def test_a_folder_of_files_is_answered_by_their_names(model: Path, tmp_path: Pat
         ("2401.01234", "astro-ph.GA"), ("my paper", "astro-ph.GA"), ("scan", None),
     ]  # fmt: skip
     assert f"no text in the PDF, it may be a scan (1, first at {tmp_path}/scan.pdf:1)" in said(done)
+    assert run(tmp_path, "-m", model, "--workers", 2).stdout == run(tmp_path, "-m", model, "--workers", 1).stdout
 
 
 def test_through_a_pipe(model: Path) -> None:

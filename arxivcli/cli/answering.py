@@ -39,6 +39,8 @@ class Job:
     state: State
     several: bool = False
     """Whether there are several sources, so that a line's number alone names no paper."""
+    mixed: bool = False
+    """Whether they are of several kinds."""
 
     def run(self, pieces: Iterable[Piece], ready: Callable[[], bool] = parallel.always) -> Tally:
         """Answer all papers where the answers belong; how many there were comes back."""
@@ -68,7 +70,8 @@ class Job:
         first = next(found, None)
         if first is None:
             raise InputError("there are no papers in the input", "give a file with titles, or pipe one in")
-        return outputs.chosen(self.format, self.output, self._drawn, first.format), chain([first], found)
+        fitting = "jsonl" if self.mixed else first.format
+        return outputs.chosen(self.format, self.output, self._drawn, fitting), chain([first], found)
 
     def _work(self, form: Format) -> classification.Work[Any]:
         return classification.Work(self.model, self.question, self.columns, self._shape(form), self.several)

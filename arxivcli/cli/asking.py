@@ -44,6 +44,7 @@ class Asking:
     workers: int
     state: State
     several: bool
+    mixed: bool
 
     def __post_init__(self) -> None:
         """Raises UsageError for options that do not go together."""
@@ -63,7 +64,7 @@ class Asking:
         classification.check(model, question)
         return Job(
             model, question, self.columns, self.format, self.output, self._layout(), self.workers, self.state,
-            self.several,
+            self.several, self.mixed,
         )  # fmt: skip
 
     @property

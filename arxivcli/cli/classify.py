@@ -196,6 +196,7 @@ def classify(
         workers=workers or parallel.cores(),
         state=state(context),
         several=len(found) > 1,
+        mixed=sources.mixed(found),
     )
     record = _resumable(files or [], typed, output) if resume else None
     job = asking.job()

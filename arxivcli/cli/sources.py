@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from arxivcli.cli import console
 from arxivcli.sources import arguments
 from arxivcli.sources.arguments import STDIN, Identifier, Reached
+from arxivcli.sources.files import SUFFIXES, telling_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,16 @@ def found(
             files = (one for one in some if not isinstance(one, Identifier))
             sources += [sys.stdin.buffer if one == STDIN else one for one in files]
     return sources
+
+
+def mixed(sources: Sequence[Path | BinaryIO | Reached | Named]) -> bool:
+    """Whether they are of several kinds, by their names, so that no single one says how the answers should look."""
+    return len({_kind(source) for source in sources}) > 1
+
+
+def _kind(source: Path | BinaryIO | Reached | Named) -> str:
+    path = source.path if isinstance(source, Reached) else source
+    return SUFFIXES.get(telling_suffix(path.name), "") if isinstance(path, Path) else type(source).__name__
 
 
 def _asked(identifiers: Sequence[str], online: Online, state: State) -> Papers:

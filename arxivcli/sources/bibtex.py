@@ -45,7 +45,7 @@ _NO_PAPERS = re.compile(r"@(?:comment|string|preamble)", re.IGNORECASE)
 class _Record:
     """An entry, or what was to be one, at its line; and the text from there to the next one."""
 
-    text: str
+    texts: list[str]
     line: int
     entry: Entry | None
 
@@ -57,16 +57,15 @@ def read_bib(stream: Stream, columns: Columns, batch_size: int) -> Iterator[Read
     entry of more than 16 MiB.
     """
     gathered = PaperRows(stream.name, "bib", columns)
-    before, held = "", None
+    before: list[str] = []
+    held: _Record | None = None
     strings: dict[str, str] = {}
     for text, line in _cut(stream):
         found = _records(text, line, strings)
         if found:
-            found[0].text, before = before + found[0].text, ""
-        elif held:
-            held.text += text
+            found[0].texts, before = before + found[0].texts, []
         else:
-            before += text
+            (held.texts if held else before).append(text)
         for record in found:
             if held:
                 _add(gathered, held, columns, strings)
@@ -118,11 +117,11 @@ def _records(text: str, line: int, strings: dict[str, str]) -> list[_Record]:
         raw = block.raw or ""
         position = text.find(raw, position)
         if isinstance(known, Entry) or (known is None and not _NO_PAPERS.match(raw)):
-            found.append(_Record("", line + (block.start_line or 0), known if isinstance(known, Entry) else None))
+            found.append(_Record([], line + (block.start_line or 0), known if isinstance(known, Entry) else None))
             starts.append(position)
         position += len(raw)
     for record, start, end in zip(found, [0, *starts[1:]], [*starts[1:], len(text)], strict=False):
-        record.text = text[start:end]
+        record.texts = [text[start:end]]
     return found
 
 
@@ -156,7 +155,7 @@ def _add(gathered: PaperRows, record: _Record, columns: Columns, strings: dict[s
             gathered.add(paper, record.line)
         else:
             gathered.fail("no title", record.line, identifier)
-    gathered.keep_block(record.text.encode("utf-8", "surrogateescape"))
+    gathered.keep_block("".join(record.texts).encode("utf-8", "surrogateescape"))
 
 
 def _first(names: tuple[str, ...], values: dict[str, str]) -> str | None:

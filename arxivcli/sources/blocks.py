@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
-from arxivcli.sources.files import read_span
+from arxivcli.sources.files import read, read_span
 from arxivcli.sources.lines import LINE_CAP, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from arxivcli.sources.fields import Columns
     from arxivcli.sources.readings import Reading
@@ -37,6 +38,18 @@ class Block:
         span = Span(io.BytesIO(self.content), 0, len(self.content))
         for reading in read_span(span, self.source, columns, first=False, batch_size=batch_size):
             yield replace(reading, lines=pc.add(reading.lines, self.first - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A file that takes long to read, so that several processes can each read another."""
+
+    path: Path
+    format: str
+
+    def readings(self, columns: Columns, batch_size: int) -> Iterator[Reading]:
+        """All its records, at most `batch_size` at once."""
+        return read(self.path, self.format, columns, batch_size)
 
 
 def blocks(stream: Stream, most: int | None = None) -> Iterator[Block]:

@@ -142,7 +142,9 @@ def _is_nan(value: object) -> bool:
 # -- identifiers ------------------------------------------------------------------------------------------------------
 
 _PLAIN_ID = re.compile(r"\d{4}\.\d{4,5}")
-_PREFIX = re.compile(r"(?:https?://(?:[a-z]+\.)?arxiv\.org/(?:abs|pdf|html)/|oai:arxiv\.org:|arxiv:)\s*", re.IGNORECASE)
+_PREFIX = re.compile(
+    r"(?:(?:https?://)?(?:[a-z]+\.)?arxiv\.org/(?:abs|pdf|html)/|oai:arxiv\.org:|arxiv:)\s*", re.IGNORECASE
+)
 _ARXIV_ID = re.compile(r"(\d{3,4}\.\d{4,5}|[a-z-]+(?:\.[A-Za-z-]+)?/\d{7})(?:v\d+)?(?:\.pdf)?")
 
 

@@ -161,13 +161,13 @@ def detect(
     """
     stream.refuse_utf16()
     stream.look(_telling)
-    named = SUFFIXES.get(_suffix(stream.telling_name))
+    named = SUFFIXES.get(telling_suffix(stream.telling_name))
     if not columns.headed:
         return named if named in {"csv", "tsv"} else "tsv" if b"\t" in stream.head.partition(b"\n")[0] else "csv"
     found = "txt" if named == "txt" else _sniffed(stream.head.removeprefix(b"\xef\xbb\xbf").lstrip(), columns)
     if found == "jsonl" and named == "json" and b"\n" not in stream.head.strip():
         found = "json"  # one object: the empty lines below it are no records
-    if found is None and guessed and not _suffix(stream.telling_name) and _looks_like_title(stream, columns):
+    if found is None and guessed and not telling_suffix(stream.telling_name) and _looks_like_title(stream, columns):
         guessed(f"taking each line of {stream.name} as a title; --from names another format")
         return "txt"
     if found is None and named in {None, *_BINARY}:
@@ -180,7 +180,7 @@ def detect(
     return found or str(named)
 
 
-def _suffix(name: str) -> str:
+def telling_suffix(name: str) -> str:
     """The suffix that tells the format: `papers.jsonl.gz` -> `.jsonl`."""
     path = Path(name.lower())
     return Path(path.stem).suffix if path.suffix in _PACKED else path.suffix

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -16,12 +17,11 @@ from arxivcli.models import contributions, cross_lists
 from arxivcli.papers import one_paper
 from arxivcli.sources import files
 from arxivcli.sources.arguments import Reached
-from arxivcli.sources.blocks import Block, blocks
+from arxivcli.sources.blocks import Block, Whole, blocks
 from arxivcli.sources.readings import EMPTY_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -117,8 +117,8 @@ class Tally:
         return f"{self.failed:,} of {self.read:,} papers have no answer: {', '.join(reasons)}"
 
 
-Piece = Block | files.Reading
-"""What is answered at once: whole lines still to be read, or papers."""
+Piece = Block | Whole | files.Reading
+"""What is answered at once: whole lines or a file still to be read, or papers."""
 
 Form = TypeVar("Form")
 Form_co = TypeVar("Form_co", covariant=True)
@@ -234,7 +234,9 @@ class Pieces:
         with files.opened(source) as self._stream:
             found = self._format or files.detect(self._stream, self._columns, self._note)
             files.require_fitting(self._stream.name, found, self._columns)
-            if found == "jsonl":
+            if found == "pdf" and isinstance(source, Path):
+                yield Whole(source, found)
+            elif found == "jsonl":
                 yield from blocks(self._stream, _SLOW_BLOCK if self._batch < BATCH else None)
             else:
                 yield from files.read_stream(self._stream, found, self._columns, self._batch)
@@ -286,7 +288,9 @@ class Work(Generic[Form]):
     def __call__(self, piece: Piece) -> Answered[Form]:
         """Read what is still to be read, score, and form."""
         readings = (
-            piece.readings(self.columns, min(BATCH, self.model.most_at_once)) if isinstance(piece, Block) else [piece]
+            [piece]
+            if isinstance(piece, files.Reading)
+            else piece.readings(self.columns, min(BATCH, self.model.most_at_once))
         )
         forms, tally = [], Tally()
         for reading in readings:
