@@ -118,6 +118,11 @@ def test_the_same_paper_is_the_same_text_in_json_and_bibtex(model: Path) -> None
     assert [first, first] == others
 
 
+def test_a_string_means_what_it_was_before_the_entry() -> None:
+    text = "@string{x = {Primes}}@misc{a, title = X}\n@String(x = {Quarks})\n@misc{b, title = x # { and } # y # 7}"
+    assert [title for _, title, _ in papers(text)] == ["Primes", "Quarks and y7"]
+
+
 def test_subtitles_belong_to_titles_and_summaries_are_abstracts() -> None:
     [paper] = papers("@book{a, title={Galaxies}, subtitle={A guide}, booktitle={Primes}, summary={Dust.}}")
     assert paper == ("a", "Galaxies: A guide", "Dust.")
@@ -207,7 +212,9 @@ def test_what_is_too_long_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bytes_that_are_no_text_cost_no_other_entry() -> None:
     """NUL, half a character, and controls of terminals."""
-    text = b"@misc{a, title={Gal\x00axies}}\n@misc{b\xff, title={\xc3}}\n\x1b[31m@misc{c, title={}}\n@misc{d, title={Qu}}"
+    text = (
+        b"@misc{a, title={Gal\x00axies}}\n@misc{b\xff, title={\xc3}}\n\x1b[31m@misc{c, title={}}\n@misc{d, title={Qu}}"
+    )
     assert papers(text) == [("a", "Gal\x00axies", ""), ("bÿ", "Ã", ""), ("c", "", ""), ("d", "Qu", "")]
     assert failures(text) == {3: "no title"}
 

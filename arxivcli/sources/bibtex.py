@@ -43,11 +43,11 @@ _NO_PAPERS = re.compile(r"@(?:comment|string|preamble)", re.IGNORECASE)
 
 @dataclass
 class _Record:
-    """An entry, or what was to be one, at its line; and the text from there to the next one."""
+    """An entry at its line, None for what was to be one, and the text from there to the next one."""
 
     texts: list[str]
     line: int
-    entry: Entry | None
+    paper: dict[str, str] | None
 
 
 def read_bib(stream: Stream, columns: Columns, batch_size: int) -> Iterator[Reading]:
@@ -61,19 +61,19 @@ def read_bib(stream: Stream, columns: Columns, batch_size: int) -> Iterator[Read
     held: _Record | None = None
     strings: dict[str, str] = {}
     for text, line in _cut(stream):
-        found = _records(text, line, strings)
+        found = _records(text, line, columns, strings)
         if found:
             found[0].texts, before = before + found[0].texts, []
         else:
             (held.texts if held else before).append(text)
         for record in found:
             if held:
-                _add(gathered, held, columns, strings)
+                _add(gathered, held)
             held = record
         if len(gathered) >= batch_size or (len(gathered) and not stream.soon()):
             yield gathered.take()
     if held:
-        _add(gathered, held, columns, strings)
+        _add(gathered, held)
         yield gathered.take()
 
 
@@ -105,8 +105,8 @@ def _cut(stream: Stream) -> Iterator[tuple[str, int]]:
         yield rest, line
 
 
-def _records(text: str, line: int, strings: dict[str, str]) -> list[_Record]:
-    """The entries in a piece, which together have all of its text; its strings are kept."""
+def _records(text: str, line: int, columns: Columns, strings: dict[str, str]) -> list[_Record]:
+    """The entries in a piece, which together have all of its text; its strings are kept for those that follow."""
     found: list[_Record] = []
     starts: list[int] = []
     position = 0
@@ -117,7 +117,8 @@ def _records(text: str, line: int, strings: dict[str, str]) -> list[_Record]:
         raw = block.raw or ""
         position = text.find(raw, position)
         if isinstance(known, Entry) or (known is None and not _NO_PAPERS.match(raw)):
-            found.append(_Record([], line + (block.start_line or 0), known if isinstance(known, Entry) else None))
+            paper = _paper(known, columns, strings) if isinstance(known, Entry) else None
+            found.append(_Record([], line + (block.start_line or 0), paper))
             starts.append(position)
         position += len(raw)
     for record, start, end in zip(found, [0, *starts[1:]], [*starts[1:], len(text)], strict=False):
@@ -130,29 +131,31 @@ def understood(block: Block) -> Block | None:
     return block.ignore_error_block if isinstance(block, ParsingFailedBlock) else block
 
 
-def _add(gathered: PaperRows, record: _Record, columns: Columns, strings: dict[str, str]) -> None:
-    entry = record.entry
-    if entry is None:
+def _paper(entry: Entry, columns: Columns, strings: dict[str, str]) -> dict[str, str]:
+    """Title, abstract and id by the names that `columns` know them by."""
+    values = {one.key.lower(): one.value for one in reversed(entry.fields)}
+    names = fields.resolve(values, columns)
+
+    def read(name: str | None) -> str:
+        return latex.plain(readable(joined(values[name], strings))) if name in values else ""
+
+    title, subtitle, abstract = read(names.title), read("subtitle"), read(names.abstract)
+    if title and not abstract:
+        abstract = _topics(read(_first(KEYWORDS, values)), read(PRIMARY))
+    return {
+        names.title or "title": f"{title}: {subtitle}" if title and subtitle else title,
+        names.abstract or "abstract": abstract,
+        columns.id or "id": read(names.id) if columns.id else readable(entry.key),
+    }
+
+
+def _add(gathered: PaperRows, record: _Record) -> None:
+    if record.paper is None:
         gathered.fail("entry never closed", record.line)
     else:
-        values = {one.key.lower(): one.value for one in reversed(entry.fields)}
-        names = fields.resolve(values, columns)
-
-        def read(name: str | None) -> str:
-            return latex.plain(readable(joined(values[name], strings))) if name in values else ""
-
-        title, subtitle, abstract = read(names.title), read("subtitle"), read(names.abstract)
-        if title and not abstract:
-            abstract = _topics(read(_first(KEYWORDS, values)), read(PRIMARY))
-        identifier = read(names.id) if columns.id else readable(entry.key)
-        if title or abstract:
-            title = f"{title}: {subtitle}" if title and subtitle else title
-            paper = {
-                names.title or "title": title,
-                names.abstract or "abstract": abstract,
-                columns.id or "id": identifier,
-            }
-            gathered.add(paper, record.line)
+        *texts, identifier = record.paper.values()
+        if any(texts):
+            gathered.add(record.paper, record.line)
         else:
             gathered.fail("no title", record.line, identifier)
     gathered.keep_block("".join(record.texts).encode("utf-8", "surrogateescape"))

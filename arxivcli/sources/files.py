@@ -1,4 +1,4 @@
-"""Papers from files: JSON, JSON lines, CSV, TSV, parquet and lists of titles, packed or not, named rightly or not."""
+"""Papers from files: JSON, tables, libraries, lists of titles (see FORMATS), packed or not, named rightly or not."""
 
 from __future__ import annotations
 
