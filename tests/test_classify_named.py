@@ -219,6 +219,14 @@ def test_the_output_is_no_input_of_its_folder(model: Path, papers: Path) -> None
     assert (papers / "answers.jsonl").read_text().count("\n") == 3
 
 
+def test_titles_are_no_files(model: Path) -> None:
+    done = run("Galaxies and primes? " * 40, "-m", model)
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert "nothing matches" in said(done)
+    done = run("Galaxies and primes " * 40, "-m", model)
+    assert (done.returncode, "File name too long" in said(done)) == (3, True)
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [("empty", "has no file of papers in it"), ("none*.bib", "nothing matches"), ("[x].doc", "no file of papers")],

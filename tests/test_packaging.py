@@ -44,7 +44,9 @@ def test_the_lock_is_that_of_the_project() -> None:
     def written(requirements: list[dict[str, str]]) -> set[str]:
         return {entry["name"] + entry.get("specifier", "") for entry in requirements}
 
-    assert written(ours["metadata"]["requires-dist"]) == set(PROJECT["project"]["dependencies"])
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    asked = {*PROJECT["project"]["dependencies"], *(name for extra in extras for name in extra)}
+    assert written(ours["metadata"]["requires-dist"]) == asked
     groups = ours["metadata"]["requires-dev"]
     assert {name: written(entries) for name, entries in groups.items()} == {
         name: set(entries) for name, entries in PROJECT["dependency-groups"].items()

@@ -47,28 +47,33 @@ def sorted_out(
         InputError: A folder or a pattern has no file of papers, an address is not arXiv's.
         StorageError: Another process is at work in a folder.
     """
-    named = {path.resolve() for name in names if (path := Path(name)).is_file()}
+    named = {path.resolve() for name in names if _exists(path := Path(name)) and path.is_file()}
     seen = {*named, *([output.resolve()] if output else [])}
     found: list[Path | Reached | Identifier | Stdin] = []
     for name in names:
         path = Path(name)
-        if name != STDIN and path.is_dir():
-            found += _fresh(_in_folder(path, note), seen)
-        elif name == STDIN:
+        if name == STDIN:
             found.append(STDIN)
-        elif path.exists():
-            found.append(path)
+        elif _exists(path):
+            found += _fresh(_in_folder(path, note), seen) if path.is_dir() else [path]
         elif identifier := _identifier(name):
             found.append(Identifier(identifier))
-        elif glob.has_magic(name):
-            found += _fresh(_matching(name, note), seen)
         elif "://" in name:
             raise InputError(
                 f"{name} is no address of an arXiv paper", "give one like https://arxiv.org/abs/2401.01234"
             )
+        elif glob.has_magic(name):
+            found += _fresh(_matching(name, note), seen)
         else:
             found.append(path)
     return found
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file can have, such as a long title
+        return False
 
 
 def _fresh(paths: Sequence[Path], seen: set[Path]) -> Iterator[Reached]:

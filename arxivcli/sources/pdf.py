@@ -48,7 +48,10 @@ _AFTER = re.compile(
 )
 _SECTION = re.compile(r"(?:1[.:]?|I[.:])\s+[A-Z].{,50}$")
 _STAMP = re.compile(r"arXiv:\s*(\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7})")
-_LIGATURES = str.maketrans({"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"})
+_LIGATURES = str.maketrans(
+    {"\uf001": "fi", "\uf002": "fl", "ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
+)
+"""As one sign each, the first two in places that fonts keep for themselves."""
 
 
 class _NotFoundError(Exception):
