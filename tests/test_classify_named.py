@@ -166,6 +166,7 @@ def papers(tmp_path: Path) -> Path:
         "deep/er/a.jsonl": '{"id": "a", "title": "Primes"}\n',
         "deep/c.csv": "id,title\nc,Quarks\n",
         "deep/settings.csv": "name,value\nx,1\n",
+        "deep/settings.json": '{"name": "x",\n "list": [1]}',
         ".hidden/d.bib": "@misc{d, title={Galaxies}}",
         ".e.bib": "@misc{e, title={Galaxies}}",
         "letter.docx": "PK",
@@ -184,10 +185,11 @@ def ids(*names: object, model: Path) -> list[object]:
 def test_a_folder_is_all_papers_in_it(model: Path, papers: Path) -> None:
     done = run(papers, "-m", model)
     assert [one["id"] for one in answers(done)] == ["b", "c", "a"]
-    left_out, no_titles = done.stderr.decode().splitlines()
+    left_out, no_titles, no_papers = done.stderr.decode().splitlines()
     assert all(name in left_out for name in ("letter.docx", "note.md", "half.jsonl.partial"))
     assert "settings.csv" in no_titles
     assert "no column of titles" in no_titles
+    assert f"left out: {papers}/deep/settings.json has no titles" in no_papers
 
 
 def test_patterns_that_no_shell_has_replaced(model: Path, papers: Path) -> None:
@@ -203,13 +205,13 @@ def test_a_file_is_answered_as_often_as_it_is_named(papers: Path) -> None:
             for one in arguments.sorted_out([str(name) for name in names], None, lambda _: None)
         ]
 
-    bib, deep = papers / "b.bib", ["c.csv", "a.jsonl", "settings.csv"]
+    bib, deep = papers / "b.bib", ["c.csv", "a.jsonl", "settings.csv", "settings.json"]
     assert reached(bib, bib) == [bib, bib]
     assert sorted(map(str, reached(papers, papers / "*.bib", papers))) == sorted(["b.bib", *deep])
     assert reached(papers, bib)[-1:] == [bib]
-    assert len(reached(papers, bib)) == 4
+    assert len(reached(papers, bib)) == 5
     (papers / "same.bib").symlink_to(bib)
-    assert len(reached(papers)) == 4
+    assert len(reached(papers)) == 5
     assert reached("-", "2401.01234v3") == ["-", Identifier("2401.01234")]
 
 

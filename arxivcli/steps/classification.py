@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -245,17 +246,26 @@ class Pieces:
         """The pieces of a file that nobody named: one that proves to be no papers is left out, and said to be."""
         pieces = self._opened(path)
         try:
-            first = next(pieces, None)
+            some = list(islice(pieces, 1))
+            if some and _is_without_titles(some[0]):
+                some += islice(pieces, 1)
+            if len(some) == 1 and _is_without_titles(some[0]):
+                raise InputError(f"{path} has no titles")
         except InputError as error:
             self._note(f"left out: {error.what}")
             return
-        if first is not None:
-            yield first
-            yield from pieces
+        yield from chain(some, pieces)
 
     def ready(self) -> bool:
         """Whether the next piece is here already; False only when it comes through a pipe whose sender has paused."""
         return self._stream is None or self._stream.ready()
+
+
+def _is_without_titles(piece: Piece) -> bool:
+    """Whether this is JSON of another kind, such as somebody's settings."""
+    if not isinstance(piece, files.Reading) or piece.format != "json":
+        return False
+    return set(piece.errors.to_pylist()) <= {"no title", "not an object"}
 
 
 def typed(title: str, abstract: str) -> files.Reading:
