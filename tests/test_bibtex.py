@@ -308,6 +308,23 @@ def test_marking_twice_is_marking_once(text: str, label: str) -> None:
     assert marked(once, [label, "math.NT"]) == once
 
 
+words = st.text(alphabet="aé ,=#;\"'\r\n%", max_size=12).map(lambda text: f"{text} {{b}} ")
+
+
+@given(
+    st.dictionaries(st.sampled_from(["year", "note", "keywords", "file", "author"]), words),
+    st.sampled_from(["", " ", "\n\t", "\r\n  "]),
+)
+def test_no_other_field_changes(others: dict[str, str], between: str) -> None:
+    written = {"title": "T", **others}
+    entry = "@misc{k" + "".join(f",{between}{key} = {{{value}}}" for key, value in written.items()) + "}"
+    [before], [after] = (Splitter(text).split().entries for text in (entry, marked(entry.encode(), ["x.Y"]).decode()))
+    kept = {field.key: field.value for field in after.fields}
+    assert kept.pop("primaryclass") == "{x.Y}"
+    assert bibtex.joined(kept.pop("keywords"), {}).endswith("x.Y")
+    assert kept == {field.key: field.value for field in before.fields if field.key != "keywords"}
+
+
 def test_bib_is_for_bib(model: Path, tmp_path: Path) -> None:
     for arguments, given_ in (
         (["-f", "bib"], '{"title": "Galaxies"}'),

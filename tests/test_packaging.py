@@ -8,6 +8,7 @@ import subprocess
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,11 +42,12 @@ def test_the_lock_is_that_of_the_project() -> None:
     lock = tomllib.loads((ROOT / "uv.lock").read_text("utf-8"))
     [ours] = [package for package in lock["package"] if package["name"] == "arxivcli"]
 
-    def written(requirements: list[dict[str, str]]) -> set[str]:
-        return {entry["name"] + entry.get("specifier", "") for entry in requirements}
+    def written(requirements: list[dict[str, Any]]) -> set[str]:
+        extras = {entry["name"]: f"[{','.join(entry['extras'])}]" for entry in requirements if "extras" in entry}
+        return {entry["name"] + extras.get(entry["name"], "") + entry.get("specifier", "") for entry in requirements}
 
-    extras = PROJECT["project"]["optional-dependencies"].values()
-    asked = {*PROJECT["project"]["dependencies"], *(name for extra in extras for name in extra)}
+    more = PROJECT["project"]["optional-dependencies"].values()
+    asked = {*PROJECT["project"]["dependencies"], *(name for extra in more for name in extra)}
     assert written(ours["metadata"]["requires-dist"]) == asked
     groups = ours["metadata"]["requires-dev"]
     assert {name: written(entries) for name, entries in groups.items()} == {

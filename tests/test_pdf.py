@@ -129,9 +129,9 @@ def test_fonts_that_are_inside_the_file(tmp_path: Path) -> None:
 GOOD = document(page([*TITLE, ("Abstract", 10), *ABSTRACT, ("1 Introduction", 12), *BODY]))
 
 
-def encrypted(content: bytes, password: str) -> bytes:
+def encrypted(content: bytes, password: str, algorithm: str = "RC4-128") -> bytes:
     writer, written = pypdf.PdfWriter(clone_from=io.BytesIO(content)), io.BytesIO()
-    writer.encrypt(password, "owner", algorithm="RC4-128")
+    writer.encrypt(password, "owner", algorithm=algorithm)
     writer.write(written)
     return written.getvalue()
 
@@ -152,8 +152,10 @@ def test_why_a_file_is_no_paper(content: bytes, says: str) -> None:
     assert paper(content) == says
 
 
-def test_a_file_that_asks_nobody_for_a_password_is_read() -> None:
-    assert paper(encrypted(GOOD, "")) == READ
+@pytest.mark.parametrize("algorithm", ["RC4-128", "AES-128", "AES-256"])
+def test_a_file_that_asks_nobody_for_a_password_is_read(algorithm: str) -> None:
+    """Publishers lock what may be done with a PDF, not its reading."""
+    assert paper(encrypted(GOOD, "", algorithm)) == READ
 
 
 @pytest.mark.parametrize("seed", range(40))
