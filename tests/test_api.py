@@ -623,6 +623,7 @@ def test_every_name_is_an_id_or_is_none(names: list[str]) -> None:
         "10.48550/arXiv.2512.00009",
         "https://doi.org/10.48550/arXiv.2512.00009",
         "https://arxiv.org/abs/2512.00009/",
+        "www.arxiv.org/abs/2512.00009v1",
         "https://arxiv.org/abs/2512.00009v2?context=cs",
         "https://arxiv.org/abs/2512.00009#section",
         "arXiv:2512.00009 [cs.LG]",
