@@ -238,7 +238,7 @@ def _readable(cell: str) -> str:
 def _add_row(gathered: PaperRows, header: tuple[str, ...], row: _Row, delimiter: str) -> None:
     if row.failure:
         gathered.fail(row.failure, row.number)
-    elif len(header) == 1:  # as `cut` leaves them, without the quotes that commas asked for
+    elif len(header) == 1 and any(row.cells[1:]):  # as `cut` leaves them, without the quotes that commas asked for
         gathered.add({header[0]: delimiter.join(row.cells)}, row.number)
     elif any(row.cells[len(header) :]):
         gathered.fail("more cells than columns", row.number)
