@@ -16,6 +16,9 @@ from arxivcli.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+RESUME = ".resume"
+"""Suffix of the record that answers are resumed from."""
+
 PARTIAL = ".partial"
 """Suffix of a file that is being written; never taken for the finished one."""
 

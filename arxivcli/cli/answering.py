@@ -70,7 +70,8 @@ class Job:
         first = next(found, None)
         if first is None:
             raise InputError("there are no papers in the input", "give a file with titles, or pipe one in")
-        fitting = "jsonl" if self.mixed else first.format
+        comes_back = not self.mixed and (first.format != "bib" or self.layout.fits_entries)
+        fitting = first.format if comes_back else "jsonl"
         return outputs.chosen(self.format, self.output, self._drawn, fitting), chain([first], found)
 
     def _work(self, form: Format) -> classification.Work[Any]:

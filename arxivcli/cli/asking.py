@@ -16,6 +16,7 @@ from arxivcli.steps import classification, outputs
 
 if TYPE_CHECKING:
     from arxivcli.cli.options import Device, Level, State
+    from arxivcli.cli.sources import Online
     from arxivcli.models.shelf import Model
     from arxivcli.sources.fields import Columns
 
@@ -45,6 +46,7 @@ class Asking:
     state: State
     several: bool
     mixed: bool
+    online: Online
 
     def __post_init__(self) -> None:
         """Raises UsageError for options that do not go together."""
@@ -102,6 +104,8 @@ class Asking:
             "--title-column": self.columns.title,
             "--abstract-column": self.columns.abstract,
             "--id-column": self.columns.id,
+            "--no-header": not self.columns.headed,
+            "--table": self.columns.table,
         }
 
 

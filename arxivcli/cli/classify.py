@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
@@ -14,7 +14,8 @@ from arxivcli.cli.options import DeviceOption, Level, State, state
 from arxivcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from arxivcli.steps.classification import Tally
+    from arxivcli.sources.arguments import Reached
+    from arxivcli.steps.classification import Named, Tally
 
 _WHAT = (
     "JSON, JSON lines, CSV, TSV, parquet, BibTeX, RIS, SQLite, PDF, or titles line by line (.txt); also packed as .gz, "
@@ -197,8 +198,9 @@ def classify(
         state=state(context),
         several=len(found) > 1,
         mixed=sources.mixed(found),
+        online=online,
     )
-    record = _resumable(files or [], typed, output) if resume else None
+    record = _resumable(found, typed, output) if resume else None
     job = asking.job()
     if typed:
         tally = job.run([classification.typed(title or "", abstract or "")])
@@ -235,17 +237,18 @@ def _refuse_contradictions(files: list[str], typed: bool, output: Path | None, f
         raise UsageError(f"{output} is the input", "choose another --output")
 
 
-def _resumable(files: list[str], typed: bool, output: Path | None) -> tuple[Path, dict[str, Any]]:
+def _resumable(
+    found: list[Path | BinaryIO | Reached | Named], typed: bool, output: Path | None
+) -> tuple[Path, dict[str, Any]]:
     """Where the answers go, and which files are read. Raises UsageError for what cannot be taken up again."""
+    from arxivcli.cli import sources
     from arxivcli.steps import outputs, resuming
 
     if output is None or outputs.descriptor(output) is not None or (output.exists() and not output.is_file()):
         raise UsageError("--resume needs a file to go on with", "name it with --output")
-    if typed or not files or "-" in files:
-        raise UsageError(
-            "--resume needs files it can read again, not standard input", "save the papers to a file first"
-        )
-    return output, {"input": resuming.inputs(files, [Path(name) for name in files])}
+    if typed:
+        raise UsageError("--resume needs files it can read again, not one paper", "leave out --resume")
+    return output, {"input": resuming.inputs(sources.files(found))}
 
 
 def _account(tally: Tally, keep_going: bool, state: State) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from arxivcli import taxonomy
-from arxivcli.cli import console, prompt
+from arxivcli.cli import console, prompt, sources
 from arxivcli.errors import ArxivcliError, UsageError, unknown
 from arxivcli.papers import one_paper
 from arxivcli.printable import escaped
@@ -37,8 +36,6 @@ Type a title, then an abstract; an empty line or Ctrl-D ends it. Ctrl-C cancels 
 """
 _TITLE, _ABSTRACT, _MORE = "Title: ", "Abstract: ", "... "
 _COMMAND = re.compile(r":([a-z]+)(?:\s+(.*))?")
-_PATIENCE = 60.0
-"""Seconds that somebody at a terminal waits for arXiv."""
 
 
 def converse(asking: Asking, job: Job) -> None:
@@ -142,19 +139,7 @@ class Conversation:
         self._typed(title, abstract)
 
     def _fetch(self, name: str) -> None:
-        from arxivcli.sources import api
-        from arxivcli.sources.web import PACE, Manners
-        from arxivcli.steps.fetching import single
-
-        try:
-            pace = float(os.environ.get("ARXIVCLI_PACE") or PACE)
-        except ValueError as error:
-            raise UsageError("ARXIVCLI_PACE is no number of seconds", "mend it or unset it") from error
-        manners = Manners(
-            pace, max_wait=_PATIENCE, timeout=_PATIENCE / 2, contact=os.environ.get("ARXIVCLI_CONTACT") or None
-        )
-        url = os.environ.get("ARXIVCLI_API_URL") or api.URL
-        self._answer(single.paper(name, url, manners, console.progress(self._asking.state)))
+        self._answer(sources.asked(name, self._asking.online, self._asking.state).papers)
 
     def _labels(self, text: str) -> None:
         view = self._job.question.view

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from arxivcli.cli import console
+from arxivcli.errors import InputError, UsageError
 from arxivcli.sources import arguments
 from arxivcli.sources.arguments import STDIN, Identifier, Reached
 from arxivcli.sources.files import SUFFIXES, telling_suffix
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from arxivcli.cli.options import State
     from arxivcli.sources.named import Papers
+    from arxivcli.sources.readings import Reading
     from arxivcli.steps.classification import Named
 
 PATIENCE = 60.0
@@ -51,6 +53,40 @@ def found(
     return sources
 
 
+def asked(name: str, online: Online, state: State) -> Reading:
+    """One paper by its id or address.
+
+    Raises:
+        InputError: that is no id, or no paper has it.
+        RemoteError: arXiv cannot be asked.
+    """
+    identifier = arguments.identifier(name)
+    if identifier is None:
+        raise InputError(f"{name} is no arXiv id", "give one like 2401.01234 or hep-th/0409001")
+    [reading] = _asked([identifier], online, state).readings([identifier])
+    if reading.errors.null_count == 0:
+        raise InputError(f"{identifier}: {reading.errors[0]}", "check its number")
+    return reading
+
+
+def files(sources: Sequence[Path | BinaryIO | Reached | Named]) -> list[Path]:
+    """The sources when all are files, which can be read again. Raises UsageError for others."""
+    found = []
+    for source in sources:
+        path = source.path if isinstance(source, Reached) else source
+        if path is sys.stdin.buffer:
+            raise UsageError(
+                "--resume needs files it can read again, not standard input", "save the papers to a file first"
+            )
+        if not isinstance(path, Path):
+            raise UsageError(
+                "--resume needs papers that stay as they are, and arXiv's may change",
+                "fetch them first: arxivcli fetch ID ...",
+            )
+        found.append(path)
+    return found
+
+
 def mixed(sources: Sequence[Path | BinaryIO | Reached | Named]) -> bool:
     """Whether they are of several kinds, by their names, so that no single one says how the answers should look."""
     return len({_kind(source) for source in sources}) > 1
@@ -65,5 +101,5 @@ def _asked(identifiers: Sequence[str], online: Online, state: State) -> Papers:
     from arxivcli.sources.named import Papers
     from arxivcli.sources.web import Manners
 
-    manners = Manners(online.pace, PATIENCE, contact=online.contact)
+    manners = Manners(online.pace, PATIENCE, PATIENCE / 2, online.contact)
     return Papers(identifiers, online.url, manners, console.progress(state))

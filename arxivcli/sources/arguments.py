@@ -11,6 +11,7 @@ from arxivcli import taxonomy
 from arxivcli.errors import InputError
 from arxivcli.sources import entries, folders
 from arxivcli.sources.files import SUFFIXES
+from arxivcli.storage import RESUME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -56,8 +57,8 @@ def sorted_out(
             found.append(STDIN)
         elif _exists(path):
             found += _fresh(_in_folder(path, note), seen) if path.is_dir() else [path]
-        elif identifier := _identifier(name):
-            found.append(Identifier(identifier))
+        elif known := identifier(name):
+            found.append(Identifier(known))
         elif "://" in name:
             raise InputError(
                 f"{name} is no address of an arXiv paper", "give one like https://arxiv.org/abs/2401.01234"
@@ -111,12 +112,13 @@ def _matching(pattern: str, note: Callable[[str], None]) -> list[Path]:
 
 
 def _say(others: list[Path], note: Callable[[str], None]) -> None:
+    others = [path for path in others if path.suffix != RESUME]
     if others:
         more = f" and {len(others) - _FEW:,} more" if len(others) > _FEW else ""
         note(f"left out, as no files of papers by their names: {', '.join(map(str, others[:_FEW]))}{more}")
 
 
-def _identifier(name: str) -> str | None:
+def identifier(name: str) -> str | None:
     """The arXiv id a name means; `papers/0000001` is none, for arXiv never had an archive of that name."""
     found = entries.identifier_in(name)
     if found is None:

@@ -74,6 +74,11 @@ class Layout:
     beside: bool = True
     raw: bool = False
 
+    @property
+    def fits_entries(self) -> bool:
+        """Whether entries of BibTeX have a place for all of it."""
+        return self.beside and not self.fields and {"set", "explanation"}.isdisjoint(self.asked)
+
 
 def chosen(asked: str, output: Path | None, terminal: bool, source: str) -> Format:
     """The form of the answers when it was left to us: a table for a person, else what fits the file or the source.
@@ -97,12 +102,17 @@ def chosen(asked: str, output: Path | None, terminal: bool, source: str) -> Form
 
 
 def shape(format: Format, layout: Layout) -> Shape[Page]:  # noqa: A002
-    """What turns readings and predictions into pages of that format. Raises UsageError for a layout of tables alone."""
+    """What turns readings and predictions into pages of that format. Raises UsageError for a layout it has not."""
     if format in _DELIMITERS:
         return CellPages(format, layout)
     if not layout.beside:
         raise UsageError(f"--only is for tables, not for {format}", "choose with --fields, or --format csv or tsv")
     if format == "bib":
+        if not layout.fits_entries:
+            raise UsageError(
+                "BibTeX entries are given back with categories alone, without --fields, --coverage, --explain",
+                "choose --format jsonl",
+            )
         return BibPages()
     if format == "parquet":
         return ParquetPages(layout.fields or answer_fields.columns_of(layout.asked))
@@ -139,14 +149,22 @@ class ParquetPages:
 
 @dataclass(frozen=True)
 class BibPages:
-    """The entries of the source as they were, with their categories in them."""
+    """The entries of the source as they were, with their categories in them: those named, or the suggested ones."""
 
     def __call__(self, reading: Reading, predictions: pa.RecordBatch) -> Page:
         """The entries. Raises UsageError when there are none."""
         if reading.blocks is None:
             raise UsageError(f"{reading.source} is no BibTeX, whose entries could come back", "use --format jsonl")
-        labels = predictions["labels"].to_pylist()
-        return Page(b"".join(map(bib_marker(), reading.blocks, labels)), source=reading.source)
+        return Page(b"".join(map(bib_marker(), reading.blocks, _categories(predictions))), source=reading.source)
+
+
+def _categories(predictions: pa.RecordBatch) -> list[list[str]]:
+    """The labels of each paper; where cross-lists were asked for, the first and these."""
+    labels: list[list[str]] = predictions["labels"].to_pylist()
+    if "cross_lists" not in predictions.schema.names:
+        return labels
+    suggested = predictions["cross_lists"].to_pylist()
+    return [[*some[:1], *(more or [])] for some, more in zip(labels, suggested, strict=True)]
 
 
 @dataclass(frozen=True)

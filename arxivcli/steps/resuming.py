@@ -27,28 +27,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-SUFFIX = ".resume"
 _FORM = "answers/1"
 _HEAD = struct.Struct("<Q16s")
 _MOST_LINE = 1 << 20
 
 
-def inputs(names: Sequence[str], paths: Sequence[Path]) -> list[list[Any]]:
+def inputs(paths: Sequence[Path]) -> list[list[Any]]:
     """What the files are called, their sizes and when they were changed: how it is known that they are the same.
+
+    What SQLite keeps beside a file and has not yet written into it counts as a file of its own.
 
     Raises:
         UsageError: one can be read once only.
         InputError: one is missing.
     """
     found = []
-    for name, path in zip(names, paths, strict=True):
+    for path in paths:
         try:
             state = path.stat()
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}", "check the path") from error
         if not path.is_file():
-            raise UsageError(f"--resume reads files again, and {name} is none", "save it to a file first")
-        found.append([name, state.st_size, state.st_mtime_ns])
+            raise UsageError(f"--resume reads files again, and {path} is none", "save it to a file first")
+        found.append([str(path), state.st_size, state.st_mtime_ns])
+        log = path.with_name(f"{path.name}-wal")
+        if log.is_file() and (state := log.stat()).st_size:
+            found.append([str(log), state.st_size, state.st_mtime_ns])
     return found
 
 
@@ -160,7 +164,7 @@ def opened(output: Path, asked: dict[str, Any]) -> Iterator[Record]:
         UsageError: the record is of another question, or the output was changed afterwards.
         StorageError: another process works on it, or it cannot be written.
     """
-    path = output.with_name(output.name + SUFFIX)
+    path = output.with_name(output.name + storage.RESUME)
     asked = orjson.loads(orjson.dumps(asked))
     with storage.storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
