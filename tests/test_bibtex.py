@@ -337,6 +337,53 @@ def test_bib_is_for_bib(model: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+TWO = "@misc{a, title = {Galaxies, haloes and primes}}\n@misc{b, title = {Galaxies}, primaryclass = {hep-th}}\n"
+
+
+def test_cross_lists_that_are_suggested_become_keywords(model: Path) -> None:
+    """And none of the further guesses that `--top` names."""
+    said = json.loads(run("-", "-m", model, "--multi", "-f", "json", given=TWO).stdout)
+    expected = [[one["top_category"], *one["cross_lists"]] for one in said]
+    assert [len(one) for one in expected] == [2, 1]
+    marked = run("-", "-m", model, "--multi", "-f", "bib", given=TWO)
+    assert [line.partition("keywords = {")[2] for line in marked.stdout.decode().splitlines()] == [
+        ", ".join(one) + "}}" for one in expected
+    ]
+    assert run("-", "-m", model, "--multi", "-f", "bib", given=marked.stdout).stdout == marked.stdout
+
+
+@pytest.mark.parametrize("more", [[], ["--multi"]])
+def test_where_no_category_is_sure_enough_nothing_is_added(model: Path, more: list[str]) -> None:
+    done = run("-", "-m", model, "--abstain", "1", *more, given=TWO)
+    assert (done.returncode, done.stdout.decode()) == (0, TWO)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (["--explain"], "explanation"),
+        (["--coverage", "0.9"], "set"),
+        (["--fields", "id,explanation"], "explanation"),
+    ],
+)
+def test_what_entries_have_no_place_for_is_answered_as_json(model: Path, options: list[str], field: str) -> None:
+    found = answers(run("-", "-m", model, *options, given=TWO))
+    assert [(one["id"], field in one) for one in found] == [("a", True), ("b", True)]
+    refused = run("-", "-m", model, *options, "-f", "bib", given=TWO)
+    assert (refused.returncode, refused.stdout) == (2, b"")
+    assert "BibTeX entries are given back with categories alone" in said(refused)
+
+
+def test_a_library_becomes_a_table(model: Path) -> None:
+    done = run("-", "-m", model, "-f", "csv", "--fields", "id,title,category", given=TWO)
+    assert done.stdout.decode().splitlines()[1] == 'a,"Galaxies, haloes and primes",math.NT'
+
+
+def test_only_is_for_tables(model: Path) -> None:
+    refused = run("-", "-m", model, "--only", given=TWO)
+    assert (refused.returncode, "--only is for tables, not for " in said(refused)) == (2, True)
+
+
 def test_the_name_of_the_output_asks_for_its_form(model: Path, tmp_path: Path) -> None:
     (tmp_path / "in.bib").write_text("@misc{a, title={Galaxies}}\n")
     for name, begins in (

@@ -6,8 +6,10 @@ import gzip
 import json
 import random
 import signal
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from classifying import MANY, PROGRAM, run, said
+from handmade_pdf import document, page
 
 from arxivcli.cli import app
 
@@ -122,7 +125,13 @@ def test_a_record_cut_anywhere_is_gone_on_with(ask: Any, tmp_path: Path, suffix:
         assert output.read_bytes() == whole.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["papers.csv", "papers.jsonl.gz", "papers.parquet", "papers.json", "papers.txt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "papers.csv", "papers.jsonl.gz", "papers.parquet", "papers.json", "papers.txt", "papers.bib", "papers.ris",
+        "papers.db",
+    ],
+)  # fmt: skip
 def test_pieces_of_any_input_are_the_same_again(ask: Any, tmp_path: Path, name: str) -> None:
     titles = [f"Galaxies {number} of primes" for number in range(300)]
     papers = tmp_path / name
@@ -132,6 +141,12 @@ def test_pieces_of_any_input_are_the_same_again(ask: Any, tmp_path: Path, name: 
         papers.write_bytes(gzip.compress("".join(json.dumps({"title": title}) + "\n" for title in titles).encode()))
     elif name.endswith("json"):
         papers.write_text(json.dumps([{"title": title} for title in titles]))
+    elif name.endswith("bib"):
+        papers.write_text("".join(f"@misc{{k{n},\n  title = {{{title}}}\n}}\n" for n, title in enumerate(titles)))
+    elif name.endswith("ris"):
+        papers.write_text("".join(f"TY  - JOUR\nTI  - {title}\nER  - \n" for title in titles))
+    elif name.endswith("db"):
+        database(papers, titles).close()
     else:
         papers.write_text("\n".join(["title", *titles] if name.endswith("csv") else titles))
     whole, output = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
@@ -139,6 +154,66 @@ def test_pieces_of_any_input_are_the_same_again(ask: Any, tmp_path: Path, name: 
     interrupted(partial(ask, name=papers), output, 7, "-f", "jsonl")
     assert ask("-o", output, "-f", "jsonl", "--resume", name=papers)[0] == 0
     assert output.read_bytes() == whole.read_bytes()
+
+
+def database(path: Path, titles: list[str], *settings: str) -> sqlite3.Connection:
+    """A database of papers, still open."""
+    connection = sqlite3.connect(path)
+    for setting in settings:
+        connection.execute(setting)
+    connection.execute("CREATE TABLE papers (title TEXT)")
+    connection.executemany("INSERT INTO papers VALUES (?)", [(title,) for title in titles])
+    connection.commit()
+    return connection
+
+
+def test_a_library_that_comes_back_is_gone_on_with(ask: Any, tmp_path: Path) -> None:
+    entry = "@misc{{k{0},\n  title = {{Galaxies {0} of primes}}\n}}\n% remark {0}\n"
+    papers = tmp_path / "papers.bib"
+    papers.write_text("".join(map(entry.format, range(200))))
+    whole, output = tmp_path / "whole.bib", tmp_path / "out.bib"
+    assert ask("-o", whole, "--multi", name=papers)[0] == 0
+    interrupted(partial(ask, name=papers), output, 5, "--multi")
+    assert ask("-o", output, "--multi", "--resume", name=papers)[0] == 0
+    assert output.read_bytes() == whole.read_bytes()
+    assert whole.read_text().count("primaryclass = {") == whole.read_text().count("% remark") == 200
+
+
+def test_folders_are_taken_up_again_file_by_file(ask: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "refs"
+    folder.mkdir()
+    for name in "ab":
+        (folder / f"{name}.txt").write_text("".join(f"Galaxies {n} of primes\n" for n in range(100)))
+    (folder / "settings.json").write_text('{"colour": "red"}')
+    (folder / "last.pdf").write_bytes(document(page([("Galaxies of primes", 20), ("", 12), ("Abstract", 12)])))
+    whole, output = tmp_path / "whole.jsonl", folder / "out.jsonl"
+    code, said = ask("-o", whole, name=folder)
+    assert "left out: " in said
+    assert code == 3, "the PDF has no abstract to tell its title by"
+    interrupted(partial(ask, name=folder), output, 8)
+    assert ask("-o", output, "--resume", name=folder) == (code, said), "neither the record nor the output is papers"
+    assert output.read_bytes() == whole.read_bytes()
+    assert "nothing to do" in ask("-o", output, "--resume", name=f"{folder}/*")[1]
+    (folder / "c.txt").write_text("Galaxies\n")
+    assert "(another input)" in ask("-o", output, "--resume", name=folder)[1]
+
+
+def test_what_a_database_has_not_written_into_its_file_yet_counts(ask: Any, tmp_path: Path) -> None:
+    papers, output = tmp_path / "papers.db", tmp_path / "out.jsonl"
+    with closing(database(papers, ["Galaxies"] * 100, "PRAGMA journal_mode=WAL")) as connection:
+        interrupted(partial(ask, name=papers), output, 2)
+        before = papers.stat().st_mtime_ns
+        connection.execute("UPDATE papers SET title = 'Primes'")
+        connection.commit()
+        assert papers.stat().st_mtime_ns == before
+        assert "(another input)" in ask("-o", output, "--resume", name=papers)[1]
+
+
+def test_what_is_read_of_a_table_is_part_of_the_question(ask: Any, tmp_path: Path) -> None:
+    papers, output = tmp_path / "papers.csv", tmp_path / "out.jsonl"
+    papers.write_text("Title\n" + "Galaxies\n" * 100)
+    interrupted(partial(ask, name=papers), output, 2)
+    assert "(--no-header was not given, is given)" in ask("-o", output, "--resume", "--no-header", name=papers)[1]
 
 
 def test_killed_between_the_output_and_its_record(ask: Any, tmp_path: Path) -> None:
@@ -233,7 +308,9 @@ def test_a_mix_in_a_file_is_part_of_the_question(ask: Any, tmp_path: Path) -> No
     ("options", "given", "says"),
     [
         (["-o", "out.jsonl"], "{}", "--resume needs files it can read again, not standard input"),
-        (["-o", "out.jsonl", "--title", "a"], "", "--resume needs files it can read again"),
+        (["-o", "out.jsonl", "--title", "a"], "", "--resume needs files it can read again, not one paper"),
+        (["2401.00001", "-o", "out.jsonl"], "", "--resume needs papers that stay as they are, and arXiv's may change"),
+        (["papers.jsonl", "hep-th/0409001", "-o", "out.jsonl"], "", "fetch them first: arxivcli fetch ID"),
         (["papers.jsonl"], "", "--resume needs a file to go on with; name it with --output"),
         (["papers.jsonl", "-o", "/dev/null"], "", "--resume needs a file to go on with"),
         (["papers.jsonl", "-o", "-"], "", "--resume needs a file to go on with"),
