@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_ACTS = re.compile(rf"\r(?!\n)|(?![\r\n\t]){_UNSAFE.pattern}")
 
 
 def escaped(text: str) -> str:
@@ -13,9 +13,9 @@ def escaped(text: str) -> str:
     return _UNSAFE.sub(_visible, text)
 
 
-def unturned(text: str) -> str:
-    r"""The text, of any number of lines, with all that changes the direction of writing made visible (`\u202e`)."""
-    return _TURNS.sub(_visible, text)
+def tamed(text: str) -> str:
+    r"""The text, of any number of lines, with all but line ends and tabs that acts on a terminal made visible."""
+    return _ACTS.sub(_visible, text)
 
 
 def _visible(match: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ from bibtexparser.splitter import Splitter
 from classifying import answers, run, said
 from hypothesis import given
 from hypothesis import strategies as st
+from test_classify_ends import end, terminal
 
 from arxivcli.errors import InputError
 from arxivcli.sources import bibtex, files, latex, lines, ris
@@ -377,6 +378,18 @@ def test_what_entries_have_no_place_for_is_answered_as_json(model: Path, options
 def test_a_library_becomes_a_table(model: Path) -> None:
     done = run("-", "-m", model, "-f", "csv", "--fields", "id,title,category", given=TWO)
     assert done.stdout.decode().splitlines()[1] == 'a,"Galaxies, haloes and primes",math.NT'
+
+
+def test_nothing_in_an_entry_drives_a_terminal(model: Path, tmp_path: Path) -> None:
+    """Into a pipe or a file it goes as it came."""
+    library = b"@misc{a\x1b[31m,\r\n\ttitle = {Galaxies \x1b]0;owned\x07 \xe2\x80\xae of caf\xe9\rs}\r\n}\r\n"
+    (tmp_path / "a.bib").write_bytes(library)
+    shown, code = end(terminal(model, str(tmp_path / "a.bib"), "-f", "bib"))
+    assert code == 0
+    assert r"@misc{a\x1b[31m," in shown
+    assert r"title = {Galaxies \x1b]0;owned\x07 \u202e of caf�\rs}," in shown
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert run(tmp_path / "a.bib", "-m", model).stdout.startswith(library.removesuffix(b"\r\n}\r\n"))
 
 
 def test_only_is_for_tables(model: Path) -> None:

@@ -81,7 +81,7 @@ def _table(database: sqlite3.Connection, source: str, columns: Columns) -> tuple
     tables = {str(name): _columns(database, name) for (name,) in database.execute(_TABLES)}
     if columns.table is not None:
         if columns.table not in tables:
-            raise unknown(f"table in {source} called", columns.table, tables, "it has no tables")
+            raise unknown(f"table in {source} called", columns.table, tables, "" if tables else "it has no tables")
         fields.require_columns(tables[columns.table], columns)
         if fields.resolve(tables[columns.table], columns).title is None:
             there = ", ".join(tables[columns.table])

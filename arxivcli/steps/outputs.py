@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from arxivcli import answer_fields, answers, storage
 from arxivcli.errors import InputError, UsageError
-from arxivcli.printable import unturned
+from arxivcli.printable import tamed
 from arxivcli.sources.readers import bib_marker
 from arxivcli.steps import row_groups
 
@@ -206,7 +206,7 @@ def _fitted(row: tuple[str, ...], width: int, between: str) -> tuple[str, ...]:
 def write(pages: Iterator[Page], format: Format, out: BinaryIO, raw: bool = False) -> None:  # noqa: A002
     """Write page after page, each flushed. JSON is an object for one paper, a list for several.
 
-    On a terminal nothing in a table turns the line around, unless `raw`.
+    On a terminal nothing in a table or in BibTeX acts, unless `raw`.
 
     Raises:
         InputError: tables of different columns were to become one.
@@ -215,7 +215,7 @@ def write(pages: Iterator[Page], format: Format, out: BinaryIO, raw: bool = Fals
     if format == "parquet":
         return row_groups.write((page.content for page in pages), out)
     parts = _tabled(pages, raw) if format in _DELIMITERS else (page.content for page in pages)
-    shown: Callable[[bytes], bytes] = _straight if format in _DELIMITERS and not raw and out.isatty() else bytes
+    shown: Callable[[bytes], bytes] = _tamed if format in _BACK and not raw and out.isatty() else bytes
     for part in _listed(parts) if format == "json" else parts:
         with storage.storage_errors("the output"):
             out.write(shown(part))
@@ -223,8 +223,8 @@ def write(pages: Iterator[Page], format: Format, out: BinaryIO, raw: bool = Fals
     return None
 
 
-def _straight(part: bytes) -> bytes:
-    return unturned(part.decode()).encode()
+def _tamed(part: bytes) -> bytes:
+    return tamed(part.decode("utf-8", "replace")).encode()
 
 
 def _tabled(pages: Iterator[Page], raw: bool) -> Iterator[bytes]:
