@@ -221,6 +221,17 @@ def test_the_output_is_no_input_of_its_folder(model: Path, papers: Path) -> None
     assert (papers / "answers.jsonl").read_text().count("\n") == 3
 
 
+def test_earlier_answers_in_a_folder_are_no_papers(model: Path, papers: Path) -> None:
+    """They have no titles, unless they are a table; lines of papers with a bad one among them are not."""
+    for name in ("answers.jsonl", "answers.json", "answers.parquet"):
+        assert run(papers / "b.bib", papers / "deep", "-m", model, "-o", papers / name).returncode == 0
+    done = run(papers, "-m", model)
+    assert [one["id"] for one in answers(done)] == ["b", "c", "a"]
+    assert f"left out: {papers}/answers.jsonl has no titles" in done.stderr.decode().splitlines()
+    (papers / "bad.jsonl").write_text('{"name": "x"}\n{"title": "Galaxies"}\n')
+    assert [one.get("error") for one in answers(run(papers, "-m", model), 3)] == [None, "no title", None, None, None]
+
+
 def test_titles_are_no_files(model: Path) -> None:
     done = run("Galaxies and primes? " * 40, "-m", model)
     assert (done.returncode, done.stdout) == (3, b"")

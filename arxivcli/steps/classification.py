@@ -36,6 +36,9 @@ BATCH = 4096
 _SLOW_BLOCK = 256 << 10
 """Bytes of lines that are a piece for a model that takes long: people see how it goes on, and a kill costs little."""
 
+_GLANCE = 100
+"""Lines read at once to see whether a file that nobody named has papers."""
+
 _NOTHING_TO_READ = "\n"
 """What `text.model_input` makes of a paper without title and abstract."""
 
@@ -247,10 +250,11 @@ class Pieces:
         pieces = self._opened(path)
         try:
             some = list(islice(pieces, 1))
-            if some and _is_without_titles(some[0]):
-                some += islice(pieces, 1)
-            if len(some) == 1 and _is_without_titles(some[0]):
-                raise InputError(f"{path} has no titles")
+            if some and _is_without_titles(some[0], self._columns):
+                # One piece of a list may be damaged; of lines it is the beginning that tells.
+                some += islice(pieces, 0 if isinstance(some[0], Block) else 1)
+                if len(some) == 1:
+                    raise InputError(f"{path} has no titles")
         except InputError as error:
             self._note(f"left out: {error.what}")
             return
@@ -261,11 +265,12 @@ class Pieces:
         return self._stream is None or self._stream.ready()
 
 
-def _is_without_titles(piece: Piece) -> bool:
-    """Whether this is JSON of another kind, such as somebody's settings."""
-    if not isinstance(piece, files.Reading) or piece.format != "json":
+def _is_without_titles(piece: Piece, columns: files.Columns) -> bool:
+    """Whether this is JSON of another kind, such as somebody's settings, or earlier answers."""
+    if isinstance(piece, Whole) or piece.format not in {"json", "jsonl"}:
         return False
-    return set(piece.errors.to_pylist()) <= {"no title", "not an object"}
+    readings = piece.readings(columns, _GLANCE) if isinstance(piece, Block) else [piece]
+    return all(set(reading.errors.to_pylist()) <= {"no title", "not an object"} for reading in readings)
 
 
 def typed(title: str, abstract: str) -> files.Reading:
