@@ -227,7 +227,7 @@ def test_earlier_answers_in_a_folder_are_no_papers(model: Path, papers: Path) ->
         assert run(papers / "b.bib", papers / "deep", "-m", model, "-o", papers / name).returncode == 0
     done = run(papers, "-m", model)
     assert [one["id"] for one in answers(done)] == ["b", "c", "a"]
-    assert f"left out: {papers}/answers.jsonl has no titles" in done.stderr.decode().splitlines()
+    assert f"note: left out: {papers}/answers.jsonl has no titles" in done.stderr.decode().splitlines()
     (papers / "bad.jsonl").write_text('{"name": "x"}\n{"title": "Galaxies"}\n')
     assert [one.get("error") for one in answers(run(papers, "-m", model), 3)] == [None, "no title", None, None, None]
 

@@ -88,6 +88,16 @@ def test_numbers_name_columns_that_have_names() -> None:
         titles(table, "csv", title="4")
 
 
+@pytest.mark.parametrize("name", ["a.ris", "a.bib", "a.jsonl", "a.parquet"])
+def test_a_name_that_tells_of_another_kind_is_no_table_without_header(model: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("TY  - JOUR\nTI  - Galaxies\nER  - \n")
+    done = run(tmp_path / name, "-m", model, "--no-header", "--from", "csv")
+    assert done.stdout.count(b"\n") == 3, "unless somebody says so"
+    done = run(tmp_path / name, "-m", model, "--no-header")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert f"{tmp_path / name} is neither CSV nor TSV" in said(done)
+
+
 def test_what_was_said_about_a_table_and_is_none(model: Path) -> None:
     for arguments in (["--no-header"], ["--table", "x"]):
         done = run("-", "-m", model, "--from", "jsonl", *arguments, given='{"title": "Galaxies"}\n')

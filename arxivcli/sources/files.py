@@ -162,7 +162,7 @@ def detect(
     stream.refuse_utf16()
     stream.look(_telling)
     named = SUFFIXES.get(telling_suffix(stream.telling_name))
-    if not columns.headed:
+    if not columns.headed and named in {None, "txt", "csv", "tsv"}:
         return named if named in {"csv", "tsv"} else "tsv" if b"\t" in stream.head.partition(b"\n")[0] else "csv"
     found = "txt" if named == "txt" else _sniffed(stream.head.removeprefix(b"\xef\xbb\xbf").lstrip(), columns)
     if found == "jsonl" and named == "json" and b"\n" not in stream.head.strip():

@@ -95,7 +95,7 @@ def chosen(asked: str, output: Path | None, terminal: bool, source: str) -> Form
     suffix = output.suffix.lower() if output else ""
     if suffix in _NOT_WRITTEN:
         raise UsageError(
-            f"{output}: answers are not written as {suffix[1:]}", "choose .jsonl, .json, .csv, .tsv or .parquet"
+            f"{output}: answers are not written as {suffix[1:]}", "choose .jsonl, .json, .csv, .tsv, .parquet or .bib"
         )
     fitting: Format = source if source in _BACK else "jsonl"  # type: ignore[assignment]
     return _SUFFIXES.get(suffix, fitting)
