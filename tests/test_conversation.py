@@ -81,6 +81,7 @@ def test_labels_and_help(talk: Talk) -> None:
         (":model", "error: which model?"),
         (":model nowhere", "error: there is no model nowhere"),
         (":labels xyz", "error: no label of the model has xyz in its name"),
+        (":id", "error: which paper?; say :id 2401.01234"),
         (":id what", "error: what is no arXiv id; give one like 2401.01234"),
     ],
 )

@@ -139,6 +139,8 @@ class Conversation:
         self._typed(title, abstract)
 
     def _fetch(self, name: str) -> None:
+        if not name:
+            raise UsageError("which paper?", "say :id 2401.01234, or its address")
         self._answer(sources.asked(name, self._asking.online, self._asking.state).papers)
 
     def _labels(self, text: str) -> None:
