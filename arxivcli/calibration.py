@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from arxivcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 COVERAGES = tuple(round(0.50 + 0.01 * step, 2) for step in range(50))
@@ -28,13 +30,20 @@ _FLATTEST = 0.05
 @dataclass(frozen=True)
 class Calibration:
     """How logits become probabilities (see `calibrated`), and for each coverage ("0.90") the largest nonconformity
-    1 - p(truth) that is let into a set.
+    1 - p(truth) that is let into a set; and the same for texts without an abstract, where they have their own.
     """
 
     temperature: float = 1.0
     slope: float = 1.0
     intercept: float = 0.0
     quantiles: dict[str, float] = field(default_factory=dict)
+    title_only: Calibration | None = None
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Self:
+        """From the values of `dataclasses.asdict`. Raises TypeError or ValueError for what is none."""
+        alone = values.get("title_only")
+        return cls(**values | {"title_only": None if alone is None else cls.of(alone)})
 
     def __post_init__(self) -> None:
         """Raises ValueError for numbers that no fit makes; NaN is never in a range."""
@@ -55,13 +64,20 @@ def probabilities(logits: NDArray[np.float32], temperature: float = 1.0) -> NDAr
     return scaled
 
 
-def calibrated(logits: NDArray[np.float32], fitted: Calibration) -> NDArray[np.float32]:
+def calibrated(
+    logits: NDArray[np.float32], fitted: Calibration, title_only: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32]:
     """Probabilities (n, L): one temperature for all labels, then one straight line for the best label's log-odds.
 
     The line (Platt 1999, on the top label as in Gupta and Ramdas 2022) mends what no temperature can: a model sure of
     too much when it is sure and of too little when it is not. The other labels share what is left as they did before;
-    the best label stays the best.
+    the best label stays the best. Texts that have no abstract, (n,) `title_only`, follow their own calibration.
     """
+    if title_only is not None and fitted.title_only is not None and title_only.any():
+        found = np.empty_like(logits)
+        for some, how in ((~title_only, fitted), (title_only, fitted.title_only)):
+            found[some] = calibrated(logits[some], how)
+        return found
     probs = probabilities(logits, fitted.temperature)
     if probs.size == 0 or probs.shape[1] == 1 or (fitted.slope, fitted.intercept) == (1.0, 0.0):
         return probs
@@ -205,12 +221,29 @@ def threshold(calibration: Calibration, coverage: float) -> float:
     return 1 - fitting[0]
 
 
-def conformal_sets(probs: NDArray[np.float32], calibration: Calibration, coverage: float) -> NDArray[np.bool_]:
+def thresholds(
+    calibration: Calibration, coverages: Sequence[float], title_only: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """The `threshold` of each text and coverage, (n, C): of those that have a title only, their own."""
+    whole = [threshold(calibration, coverage) for coverage in coverages]
+    least = np.tile(np.array(whole, np.float32), (len(title_only), 1))
+    if calibration.title_only is not None and title_only.any():
+        least[title_only] = [threshold(calibration.title_only, coverage) for coverage in coverages]
+    return least
+
+
+def conformal_sets(
+    probs: NDArray[np.float32],
+    calibration: Calibration,
+    coverage: float,
+    title_only: NDArray[np.bool_] | None = None,
+) -> NDArray[np.bool_]:
     """Which labels are in each paper's set: bool (n, L); the best label always is.
 
-    Over many papers like those of the calibration split, the sets hold the true label with at least `coverage`.
-    Raises UsageError as `threshold` does.
+    Over many papers like those of the calibration split, the sets hold the true label with at least `coverage`; over
+    many (n,) `title_only` ones too, where the calibration knows about these. Raises UsageError as `threshold` does.
     """
-    inside = probs >= np.float32(threshold(calibration, coverage))
+    bare = np.zeros(len(probs), bool) if title_only is None else title_only
+    inside = probs >= thresholds(calibration, [coverage], bare)
     inside[np.arange(len(probs)), probs.argmax(axis=1)] = True
     return inside

@@ -131,3 +131,9 @@ def title_only(texts: pa.StringArray) -> pa.StringArray:
     """Results of `model_input` without their abstracts."""
     titles = pc.list_element(pc.split_pattern(texts, "\n", max_splits=1), 0) if len(texts) else texts
     return pc.binary_join_element_wise(titles, "", "\n")
+
+
+def has_title_only(texts: pa.StringArray) -> NDArray[np.bool_]:
+    """Which results of `model_input` have no abstract, (n,)."""
+    alone: NDArray[np.bool_] = pc.ends_with(texts, "\n").to_numpy(zero_copy_only=False)
+    return alone

@@ -13,6 +13,7 @@ from arxivcli.calibration import COVERAGES, Calibration
 from arxivcli.models import card
 from arxivcli.models.fast import FastClassifier
 from arxivcli.models.features import Vocabulary
+from arxivcli.models.packing import packed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,15 +24,14 @@ def save(folder: Path) -> Path:
     labels = tuple(sorted(TOPICS))
     owners = {word.lower(): labels.index(topic) for topic, words in TOPICS.items() for word in words.split()}
     words = sorted(owners)
-    embeddings = np.zeros((len(words), len(labels)), np.int8)
-    embeddings[np.arange(len(words)), [owners[word] for word in words]] = 100
+    embeddings = np.zeros((len(words), len(labels) + len(labels) % 2), np.float32)
+    embeddings[np.arange(len(words)), [owners[word] for word in words]] = 1
     classifier = FastClassifier(
         labels=labels,
         vocabulary=Vocabulary(pa.array(words), np.empty(0, np.int64)),
-        idf=np.ones(len(words), np.float16),
-        embeddings=embeddings,
-        scales=np.full(len(words), 0.01, np.float16),
-        head=np.eye(len(labels), dtype=np.float32) * 3,
+        idf=np.zeros(len(words), np.uint8),
+        embeddings=packed(embeddings, embeddings.shape[1]),
+        head=np.eye(embeddings.shape[1], len(labels), dtype=np.float32) * 3,
         bias=np.linspace(0, 0.1, len(labels), dtype=np.float32),
     )
     folder.mkdir(parents=True, exist_ok=True)

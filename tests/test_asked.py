@@ -416,7 +416,6 @@ def test_an_error_is_no_abstention(tmp_path: Path) -> None:
     ("options", "says"),
     [
         (["--prior", "unifrom"], "did you mean uniform?"),
-        (["--prior", "corpus"], "--prior FILE"),
         (["--labels", "cs.LH"], "did you mean"),
         (["--labels", ""], "names no label"),
         (["--level", "kingdom"], "--level"),
@@ -428,6 +427,12 @@ def test_what_cannot_be_asked(ask: Any, options: list[str], says: str) -> None:
     refused = ask(*options)
     assert (refused.code, refused.out, says in refused.err) == (2, "", True)
     assert refused.err.count("\n") == 1
+
+
+def test_the_mix_of_a_corpus_that_the_card_does_not_tell(ask: Any, handmade_model: Path) -> None:
+    refused = ask("--model", handmade_model, "--prior", "corpus")
+    assert (refused.code, refused.out, "--prior FILE" in refused.err) == (2, "", True)
+    assert ask("--prior", "corpus").out != ask().out
 
 
 def test_a_pipe_is_answered_with_all_of_it(handmade_model: Path) -> None:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from arxivcli.errors import FolderError
 from arxivcli.models import shelf
-from arxivcli.models.fast import FastClassifier, bag_weights, quantised, unpacked
+from arxivcli.models.fast import FastClassifier, bag_weights, idf, idf_codes
 from arxivcli.models.features import Vocabulary, _one_of_the_same, tokenise
+from arxivcli.models.packing import Packed, packed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,22 +99,22 @@ def test_equal_keys_share_one_of_their_positions(small: list[int], apart: int) -
     assert len(np.unique(same)) == len(np.unique(keys))
 
 
-def small_model(bits: int = 8) -> FastClassifier:
+def small_model(fine: int = 8) -> FastClassifier:
     chance = np.random.default_rng(0)
     names = pa.array([*"abcdefghij", "naïve"])
     vocabulary = Vocabulary(names, np.sort(chance.choice(len(names) ** 2, 40, replace=False)))
-    embeddings, scales = quantised(chance.normal(size=(len(vocabulary), 8)).astype(np.float32), bits)
-    idf = chance.uniform(1, 5, len(vocabulary)).astype(np.float16)
+    embeddings = packed(chance.normal(size=(len(vocabulary), 8)).astype(np.float32), fine)
+    codes = chance.integers(0, 80, len(vocabulary)).astype(np.uint8)
     head, bias = chance.normal(size=(8, 3)).astype(np.float32), chance.normal(size=3).astype(np.float32)
-    return FastClassifier(("cs.CL", "hep-th", "math.NT"), vocabulary, idf, embeddings, scales, head, bias)
+    return FastClassifier(("cs.CL", "hep-th", "math.NT"), vocabulary, codes, embeddings, head, bias)
 
 
 TEXTS = ["a b c\nd e f a b", "", "\n", "unknown words only", "j i h g", "naïve\nnaïve a b", "a a a a a\n"]
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_a_text_scores_the_same_alone_and_in_company(bits: int) -> None:
-    model = small_model(bits)
+@pytest.mark.parametrize("fine", [4, 8])
+def test_a_text_scores_the_same_alone_and_in_company(fine: int) -> None:
+    model = small_model(fine)
     together = model.scores(pa.array(TEXTS))
     for row, text in enumerate(TEXTS):
         np.testing.assert_array_equal(model.scores(pa.array([text]))[0], together[row])
@@ -142,15 +143,14 @@ def test_a_paper_scores_the_same_in_batches_of_any_size(
     np.testing.assert_array_equal(model.scores(texts.slice(first, size)), whole[first : first + size])
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_scores_are_the_formula(bits: int) -> None:
-    model = small_model(bits)
+@pytest.mark.parametrize("fine", [4, 8])
+def test_scores_are_the_formula(fine: int) -> None:
+    model = small_model(fine)
     text = "a b a\nc a b"
     counted = features_by_definition(text, model.vocabulary)
-    weight = {f: (1 + np.log(n)) * float(model.idf[f]) for f, n in counted.items()}
+    weight = {f: (1 + np.log(n)) * float(idf(model.idf)[f]) for f, n in counted.items()}
     norm = np.sqrt(sum(w * w for w in weight.values()))
-    integers = model.embeddings if bits == 8 else unpacked(model.embeddings)
-    rows = integers.astype(float) * model.scales.astype(float)[:, None]
+    rows = model.embeddings.table.astype(float) * model.embeddings.scales.astype(float)[:, None]
     hidden = sum(w / norm * rows[f] for f, w in weight.items())
     np.testing.assert_allclose(model.scores(pa.array([text]))[0], hidden @ model.head + model.bias, rtol=1e-4)
 
@@ -173,9 +173,9 @@ def test_a_text_without_known_words_gets_the_bias() -> None:
     np.testing.assert_array_equal(model.scores(pa.array(["zzz", "", "\n"])), np.tile(model.bias, (3, 1)))
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_saved_and_loaded_is_the_same(tmp_path: Path, bits: int) -> None:
-    model = small_model(bits)
+@pytest.mark.parametrize("fine", [4, 8])
+def test_saved_and_loaded_is_the_same(tmp_path: Path, fine: int) -> None:
+    model = small_model(fine)
     model.save(tmp_path)
     again = FastClassifier.load(tmp_path)
     assert again.labels == model.labels
@@ -193,34 +193,64 @@ def test_what_is_no_weights_file_is_refused(tmp_path: Path, content: bytes) -> N
 def test_tensors_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     model = small_model()
     short = FastClassifier(
-        model.labels[:2], *(getattr(model, n) for n in ("vocabulary", "idf", "embeddings", "scales", "head", "bias"))
+        model.labels[:2], *(getattr(model, n) for n in ("vocabulary", "idf", "embeddings", "head", "bias"))
     )
     short.save(tmp_path)
     with pytest.raises(FolderError, match="do not fit"):
         FastClassifier.load(tmp_path)
 
 
-@given(st.lists(st.lists(st.floats(-1e3, 1e3, width=32), min_size=4, max_size=4), min_size=1, max_size=5))
-def test_quantising_loses_at_most_half_a_step(rows: list[list[float]]) -> None:
-    exact = np.array(rows, np.float32)
-    steps, scales = quantised(exact)
-    error = np.abs(steps * scales.astype(np.float32)[:, None] - exact)
-    assert (error <= np.abs(exact).max(axis=1, keepdims=True) / 127 * 0.502 + 1e-4).all()
+NUMBERS = st.lists(st.lists(st.floats(-10, 10, width=16), min_size=8, max_size=8), min_size=1, max_size=5)
 
 
-@given(st.lists(st.lists(st.floats(-10, 10, width=16), min_size=6, max_size=6), min_size=1, max_size=5))
-def test_four_bits_are_no_worse_than_rounding_to_the_largest_entry(rows: list[list[float]]) -> None:
+def restored(rows: Packed) -> NDArray[np.float32]:
+    return rows.rows(slice(None)) * rows.scales.astype(np.float32)[:, None]
+
+
+@given(NUMBERS)
+def test_four_bits_are_no_worse_than_rounding_to_the_largest_number(rows: list[list[float]]) -> None:
     exact = np.array(rows, np.float32)
-    packed, scales = quantised(exact, 4)
-    assert packed.shape == (len(rows), 3)
-    error = np.square(unpacked(packed) * scales.astype(np.float32)[:, None] - exact).sum(axis=1)
+    error = np.square(restored(packed(exact, 8)) - exact).sum(axis=1)
     step = np.abs(exact).max(axis=1) / 7
-    assert (error <= 6 * np.square(step * 0.502 + 1e-4)).all()
+    assert (error <= 8 * np.square(step * 0.51 + 1e-4)).all()
+
+
+@given(NUMBERS)
+def test_two_bits_are_better_than_nothing(rows: list[list[float]]) -> None:
+    exact = np.array(rows, np.float32)
+    small = packed(exact, 4)
+    assert small.width == 8
+    assert small.fine.shape[1] + small.coarse.shape[1] == 3
+    error = np.square(restored(small) - exact)[:, 4:].sum(axis=1)
+    rounding = 8 * np.square(np.abs(exact[:, :4]).max(axis=1) / 112 + 1e-4)  # of the coarse step to steps of the row
+    too_much = np.abs(exact[:, 4:]).max(axis=1) > np.abs(exact[:, :4]).max(axis=1)  # cannot be told in its scale
+    assert (too_much | (error <= np.square(exact[:, 4:]).sum(axis=1) + 16 * rounding)).all()
+
+
+@given(NUMBERS, st.lists(st.integers(0, 4), max_size=9))
+def test_rows_unpacked_as_they_come_are_those_of_the_table(rows: list[list[float]], which: list[int]) -> None:
+    some = packed(np.array(rows, np.float32), 4)
+    chosen = np.array([row for row in which if row < len(rows)], np.int32)
+    np.testing.assert_array_equal(some.rows(chosen), some.table[chosen])
+
+
+def test_normal_numbers_in_two_bits_keep_most_of_what_they_say() -> None:
+    exact = np.random.default_rng(1).normal(size=(500, 112)).astype(np.float32)
+    error = np.square(restored(packed(exact, 64)) - exact)
+    assert error[:, :64].mean() < 0.02
+    assert error[:, 64:].mean() < 0.14
+
+
+@given(st.integers(1, 10**7), st.data())
+def test_inverse_document_frequencies_are_what_their_codes_say(papers: int, draw: st.DataObject) -> None:
+    documents = np.array([draw.draw(st.integers(1, papers))])
+    exact = np.log((1 + papers) / (1 + documents)) + 1
+    assert np.abs(idf(idf_codes(documents, papers)) - np.minimum(exact, 13.75)).max() <= 0.0251
 
 
 def test_bag_weights_have_unit_length() -> None:
     model = small_model()
     bags = model.vocabulary.bags(pa.array(TEXTS))
-    weights = bag_weights(bags, model.idf.astype(np.float32))
+    weights = bag_weights(bags, idf(model.idf))
     for start, end in pairwise(bags.offsets):
         assert start == end or np.linalg.norm(weights[start:end]) == pytest.approx(1, rel=1e-6)

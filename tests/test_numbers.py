@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arxivcli import calibration, metrics
+from arxivcli.calibration import Calibration
 from arxivcli.errors import UsageError
 
 LABELS = 6
@@ -160,3 +162,25 @@ def test_probabilities_of_huge_logits_are_finite() -> None:
 
 def test_nothing_to_fit_on_changes_nothing() -> None:
     assert calibration.fit(np.empty((0, 3), np.float32), np.empty(0, int)) == calibration.Calibration()
+
+
+def test_texts_without_an_abstract_have_their_own_calibration() -> None:
+    logits = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32) * 3
+    alone = np.array([False, True, False, True, True, False])
+    quantiles = {"0.90": 0.2}
+    fitted = Calibration(2.0, 0.9, 0.1, quantiles, title_only=Calibration(0.5, 1.1, 0.0, {"0.90": 0.9}))
+    probs = calibration.calibrated(logits, fitted, alone)
+    np.testing.assert_array_equal(probs[alone], calibration.calibrated(logits[alone], fitted.title_only))
+    np.testing.assert_array_equal(probs[~alone], calibration.calibrated(logits[~alone], fitted))
+    np.testing.assert_array_equal(calibration.calibrated(logits, fitted, ~alone | alone)[alone], probs[alone])
+    inside = calibration.conformal_sets(probs, fitted, 0.9, alone)
+    best = np.zeros_like(inside)
+    best[np.arange(6), probs.argmax(axis=1)] = True
+    np.testing.assert_array_equal(inside, best | (probs >= np.where(alone, 0.1, 0.8)[:, None].astype(np.float32)))
+
+
+def test_a_calibration_is_read_back_as_it_was() -> None:
+    fitted = Calibration(2.0, 0.9, 0.1, {"0.90": 0.2}, title_only=Calibration(0.5))
+    assert Calibration.of(dataclasses.asdict(fitted)) == fitted
+    with pytest.raises(ValueError, match="temperature 0 is not"):
+        Calibration.of({"title_only": {"temperature": 0}})

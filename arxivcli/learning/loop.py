@@ -38,6 +38,8 @@ class Trainee(Protocol):
     papers_per_step: int
     rate: float
     """The learning rate of the last step."""
+    patience: int
+    """Epochs without a better one after which there is nothing more to hope for."""
 
     def step(self, number: int) -> float:
         """Learn from the batch of global step `number`; its loss.
@@ -90,12 +92,11 @@ def fit(
     trainee: Trainee,
     checkpoints: Checkpoints,
     progress: Progress,
-    patience: int,
     observers: Sequence[Observer] = (),
     place: Place = Place(),  # noqa: B008  frozen
     facts: Mapping[str, Any] | None = None,
 ) -> Fitted:
-    """Train until the epochs are done or validation has not improved for `patience` epochs.
+    """Train until the epochs are done or validation has not improved for as many as its patience.
 
     Continues from the newest checkpoint, to the same weights an undisturbed run ends with. Of several processes all
     call this; only the first writes, and only its observers hear anything: `facts` first, with how long it will be.
@@ -110,18 +111,18 @@ def fit(
     run.resume(progress)
     audience.began({**(facts or {}), **run.facts()})
     try:
-        _train(run, progress, patience, audience)
+        _train(run, progress, audience)
     except BaseException:
         audience.stopped()
         raise
     return Fitted(run.best, tuple(run.history))
 
 
-def _train(run: _Run, progress: Progress, patience: int, audience: Audience) -> None:
+def _train(run: _Run, progress: Progress, audience: Audience) -> None:
     trainee = run.trainee
     last = trainee.epochs * trainee.steps_per_epoch
     with _stop_flag() as stop:
-        while len(run.history) < trainee.epochs and run.epochs_since_best() < patience:
+        while len(run.history) < trainee.epochs and run.epochs_since_best() < trainee.patience:
             epoch = len(run.history) + 1
             progress.begin(f"epoch {epoch} of {trainee.epochs}", trainee.steps_per_epoch * trainee.papers_per_step)
             progress.advance((run.step - (epoch - 1) * trainee.steps_per_epoch) * trainee.papers_per_step)

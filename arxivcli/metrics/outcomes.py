@@ -80,7 +80,7 @@ def outcomes(
     truth: NDArray[np.int64],
     listed: NDArray[np.int64],
     places: NDArray[np.int64],
-    thresholds: Sequence[float] = (),
+    thresholds: Sequence[float] | NDArray[np.float32] = (),
 ) -> Outcomes:
     """The outcomes of n papers.
 
@@ -90,15 +90,16 @@ def outcomes(
         truth: (n,) place of the primary label among the L.
         listed: (n, most) indices of all labels of each paper, padded with NOT_LISTED.
         places: (L,) index of each of the model's labels among those that `listed` counts in; also what comes back.
-        thresholds: for each coverage the least probability that is let into a set; the best label always is.
+        thresholds: for each coverage the least probability that is let into a set, (C,) or (n, C) where the papers
+            differ in it; the best label always is.
     """
     rows, count = np.arange(len(truth)), probs.shape[1]
     chance = probs[rows, truth]
     ahead = (probs > chance[:, None]).sum(axis=1)
     ahead += ((probs == chance[:, None]) & (np.arange(count) < truth[:, None])).sum(axis=1)
     order = top(probs, KEPT)
-    least = np.asarray(thresholds, np.float32)
-    sizes = [np.maximum((probs >= threshold).sum(axis=1), 1) for threshold in least]
+    least = np.atleast_2d(np.asarray(thresholds, np.float32))
+    sizes = [np.maximum((probs >= column[:, None]).sum(axis=1), 1) for column in least.T]
     best = places[order[:, 0]]
     return Outcomes(
         truth=places[truth].astype(np.int16),

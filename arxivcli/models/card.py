@@ -84,7 +84,7 @@ Puts scientific papers into {len(card.labels)} arXiv labels ({card.level} level)
 - Corpus: {papers} papers; manifest sha256 `{card.corpus["manifest_sha256"]}`.
 - Calibration: temperature {card.calibration.temperature:.3f}, slope {card.calibration.slope:.3f} and intercept
   {card.calibration.intercept:.3f} of the best label's log-odds; expected calibration error on the calibration split
-  {quality["ece_before"]:.4f} before and {quality["ece_after"]:.4f} after.
+  {quality["ece_before"]:.4f} before and {quality["ece_after"]:.4f} after{_by_titles(card)}.
 
 | on the validation split | |
 |---|---|
@@ -92,6 +92,13 @@ Puts scientific papers into {len(card.labels)} arXiv labels ({card.level} level)
 
 Use it: `arxivcli classify --model FOLDER paper.json`. Measure it: `arxivcli eval FOLDER --data CORPUS`.
 """
+
+
+def _by_titles(card: Card) -> str:
+    alone = card.calibration.title_only
+    if alone is None:
+        return ""
+    return f"; texts without an abstract have their own: temperature {alone.temperature:.3f}, slope {alone.slope:.3f}"
 
 
 def read(folder: Path) -> Card:
@@ -113,7 +120,7 @@ def read(folder: Path) -> Card:
                 "copy or train the model again",
             )
         card = Card(
-            **values | {"labels": tuple(values["labels"]), "calibration": Calibration(**values["calibration"])},
+            **values | {"labels": tuple(values["labels"]), "calibration": Calibration.of(values["calibration"])},
         )
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise FolderError(f"{path} cannot be read: {error}", "copy or train the model again") from error

@@ -22,6 +22,7 @@ from arxivcli.errors import FolderError
 from arxivcli.models import contributions
 from arxivcli.models.contributions import Explanation, Occurrence
 from arxivcli.models.features import Bags, Vocabulary, tokenise
+from arxivcli.models.packing import Packed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WEIGHTS = "weights.safetensors"
-_ZERO_NIBBLE = 8
+_PACKED = ("fine", "coarse", "steps", "scales")
+_IDF_STEPS = 20
 _ENOUGH_TO_UNPACK = 256
 """Texts from which unpacking the whole table once is quicker than unpacking rows as they come."""
 _BLOCK = 8
@@ -44,16 +46,12 @@ TERM_FREQUENCY = (1 + np.log(np.maximum(1, np.arange(256)))).astype(np.float32)
 
 @dataclass(frozen=True, eq=False)
 class FastClassifier:
-    """Feature embeddings with scales (F,), inverse document frequencies (F,), head (D, L) and bias (L,).
-
-    Embeddings are int8 (F, D), or uint8 (F, D / 2) with two 4-bit numbers in each byte (see `quantised`).
-    """
+    """Packed feature embeddings (F, D), codes of inverse document frequencies (F,), head (D, L) and bias (L,)."""
 
     labels: tuple[str, ...]
     vocabulary: Vocabulary
-    idf: NDArray[np.float16]
-    embeddings: NDArray[np.int8] | NDArray[np.uint8]
-    scales: NDArray[np.float16]
+    idf: NDArray[np.uint8]
+    embeddings: Packed
     head: NDArray[np.float32]
     bias: NDArray[np.float32]
 
@@ -71,15 +69,14 @@ class FastClassifier:
         """The embeddings in blocks of _BLOCK texts, (blocks, _BLOCK, D), the last one padded with zeros."""
         bags = self.vocabulary.bags(texts)
         weights = bag_weights(bags, self._idf) * self._scales.take(bags.features)
-        packed = self.embeddings.dtype == np.uint8
-        table = self._table if packed and len(texts) >= _ENOUGH_TO_UNPACK else self.embeddings
+        table = self.embeddings.table if len(texts) >= _ENOUGH_TO_UNPACK else None
         hidden = np.zeros((-(-len(texts) // _BLOCK), _BLOCK, len(self.head)), np.float32)
         sums = iter(hidden.reshape(-1, len(self.head)))
         offsets = bags.offsets.tolist()
         for first in range(0, len(texts), _GROUP):
             group = offsets[first : first + _GROUP + 1]
-            rows = table.take(bags.features[group[0] : group[-1]], axis=0)
-            exact = (unpacked(rows.view(np.uint8)) if table.dtype == np.uint8 else rows).astype(np.float32)
+            met = bags.features[group[0] : group[-1]]
+            exact = (self.embeddings.rows(met) if table is None else table.take(met, axis=0)).astype(np.float32)
             # One small product a text: quicker here than any batched sum, and its bits cannot depend on its neighbours.
             for start, end in pairwise(group):
                 np.dot(weights[start:end], exact[start - group[0] : end - group[0]], out=next(sums))
@@ -97,8 +94,7 @@ class FastClassifier:
             texts.to_pylist(), towards.tolist(), pairwise(bags.offsets.tolist()), bounds, strict=True
         ):
             features = bags.features[slice(*bag)]
-            rows = self.embeddings.take(features, axis=0)
-            exact = (unpacked(rows.view(np.uint8)) if rows.dtype == np.uint8 else rows).astype(np.float64)
+            exact = self.embeddings.rows(features).astype(np.float64)
             base, values = self._towards(exact * weights[slice(*bag), None], label)
             added = dict(zip(features.tolist(), values.tolist(), strict=True))
             here = _occurrences(text, names[first:last], known[first:last], counts[first:last], added)
@@ -110,16 +106,12 @@ class FastClassifier:
         return contributions.along_ray(vectors, label, (self.head, self.bias))
 
     @cached_property
-    def _table(self) -> NDArray[np.int8]:
-        return unpacked(self.embeddings.view(np.uint8))
-
-    @cached_property
     def _idf(self) -> NDArray[np.float32]:
-        return self.idf.astype(np.float32)
+        return idf(self.idf)
 
     @cached_property
     def _scales(self) -> NDArray[np.float32]:
-        return self.scales.astype(np.float32)
+        return self.embeddings.scales.astype(np.float32)
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors."""
@@ -128,10 +120,11 @@ class FastClassifier:
         first, second = np.divmod(self.vocabulary.pairs, max(1, len(words)))
         tensors = {
             "words": np.frombuffer(b"\n".join(words.to_pylist()), np.uint8),
-            "pairs": np.stack([first, second]).astype(size),
+            # The pairs are sorted: how many begin with each word, and the words they end with.
+            "beginning": np.bincount(first, minlength=len(words)).astype(size),
+            "ends": second.astype(size),
             "idf": self.idf,
-            "embeddings": self.embeddings,
-            "scales": self.scales,
+            **{name: getattr(self.embeddings, name) for name in _PACKED},
             "head": self.head,
             "bias": self.bias,
             "labels": np.frombuffer("\n".join(self.labels).encode(), np.uint8),
@@ -145,16 +138,16 @@ class FastClassifier:
             tensors = load_file(folder / WEIGHTS)
             labels = tuple(tensors["labels"].tobytes().decode().split("\n"))
             words = pa.array(tensors["words"].tobytes().decode().split("\n"), pa.string())
-            first, second = tensors["pairs"].astype(np.int64)
-            vocabulary = Vocabulary(words, first * len(words) + second)
-            model = cls(labels, vocabulary, *(tensors[k] for k in ("idf", "embeddings", "scales", "head", "bias")))
+            first = np.repeat(np.arange(len(words), dtype=np.int64), tensors["beginning"])
+            vocabulary = Vocabulary(words, first * len(words) + tensors["ends"])
+            embeddings = Packed(*(tensors[name] for name in _PACKED))
+            model = cls(labels, vocabulary, tensors["idf"], embeddings, tensors["head"], tensors["bias"])
         except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise FolderError(f"{folder / WEIGHTS} is no fast model: {error}", "train or download it again") from error
-        features, width = model.embeddings.shape
-        width *= 2 if model.embeddings.dtype == np.uint8 else 1
         if not (
-            len(vocabulary) == features == len(model.idf) == len(model.scales)
-            and model.head.shape == (width, len(labels))
+            len(vocabulary) == len(embeddings) == len(model.idf)
+            and embeddings.fits
+            and model.head.shape == (embeddings.width, len(labels))
             and model.bias.shape == (len(labels),)
         ):
             raise FolderError(f"the tensors of {folder / WEIGHTS} do not fit together", "train or download it again")
@@ -189,6 +182,18 @@ def _occurrences(
     ]
 
 
+def idf(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Inverse document frequencies from their codes: from 1 to 13.75 in steps of a twentieth."""
+    return 1 + codes.astype(np.float32) / np.float32(_IDF_STEPS)
+
+
+def idf_codes(documents: NDArray[np.int64], papers: int) -> NDArray[np.uint8]:
+    """Codes of ln((1 + n) / (1 + df)) + 1, smoothed, of features that occur in so many of n papers."""
+    steps = np.rint(np.log((1 + papers) / (1 + documents)) * _IDF_STEPS)
+    codes: NDArray[np.uint8] = np.clip(steps, 0, np.iinfo(np.uint8).max).astype(np.uint8)
+    return codes
+
+
 def bag_weights(bags: Bags, idf: NDArray[np.float32]) -> NDArray[np.float32]:
     """TF-IDF of each entry, each bag of unit length: float32, as long as `bags.features`."""
     weights: NDArray[np.float32] = TERM_FREQUENCY.take(bags.counts) * idf.take(bags.features)
@@ -199,45 +204,3 @@ def bag_weights(bags: Bags, idf: NDArray[np.float32]) -> NDArray[np.float32]:
         norms[filled] = np.sqrt(np.add.reduceat(weights * weights, bags.offsets[:-1][filled]))
     np.divide(weights, np.repeat(norms, sizes), out=weights)
     return weights
-
-
-def quantised(
-    embeddings: NDArray[np.float32], bits: int = 8
-) -> tuple[NDArray[np.int8] | NDArray[np.uint8], NDArray[np.float16]]:
-    """Rows (F, D) as small integers and one float16 scale a row, so that `integers * scale` is near the row.
-
-    With 8 bits the largest entry of a row is met and the others are within half a step. With 4 bits the scale of least
-    squared error among a few is taken, which cuts the largest entries of some rows; D must be even, and a byte holds
-    entries d (low half) and d + D / 2 (high half), each plus 8.
-    """
-    largest = 2 ** (bits - 1) - 1
-    full = np.abs(embeddings).max(axis=1, initial=0) / largest
-    best, least = _scales(full), np.full(len(full), np.inf, np.float32)
-    for share in (1.0,) if bits == 8 else np.linspace(0.5, 1.0, 11):  # noqa: PLR2004
-        scales = _scales(full * share)
-        error = np.square(_steps(embeddings, scales, largest) * scales[:, None].astype(np.float32) - embeddings).sum(1)
-        better = error < least
-        best[better], least[better] = scales[better], error[better]
-    steps = _steps(embeddings, best, largest)
-    if bits == 8:  # noqa: PLR2004
-        return steps, best
-    low, high = np.split((steps + _ZERO_NIBBLE).astype(np.uint8), 2, axis=1)
-    return low | (high << 4), best
-
-
-def _scales(wanted: NDArray[np.float32]) -> NDArray[np.float16]:
-    """As float16, none of them zero."""
-    return np.maximum(wanted.astype(np.float16), np.finfo(np.float16).smallest_subnormal)
-
-
-def _steps(embeddings: NDArray[np.float32], scales: NDArray[np.float16], largest: int) -> NDArray[np.int8]:
-    nearest = np.rint(embeddings / scales.astype(np.float32)[:, None])
-    steps: NDArray[np.int8] = np.clip(nearest, -largest, largest).astype(np.int8)
-    return steps
-
-
-def unpacked(rows: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """Rows of two 4-bit numbers a byte (n, D / 2) as int8 (n, D)."""
-    numbers: NDArray[np.int8] = np.concatenate([rows & 15, rows >> 4], axis=1).view(np.int8)
-    numbers -= np.int8(_ZERO_NIBBLE)
-    return numbers

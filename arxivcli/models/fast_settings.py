@@ -15,14 +15,16 @@ class FastSettings(Settings):
     kind: Literal["fast"] = "fast"
     seed: Seed = 0
     dimension: int = Field(128, ge=2, le=1024, multiple_of=2)
-    bits: Literal[4, 8] = 4
-    min_count: int = Field(12, ge=1)
-    max_words: int = Field(65_535, ge=1)
-    max_pairs: int = Field(200_000, ge=0)
+    kept: int = Field(112, ge=2, le=1024)
+    members: int = Field(1, ge=1, le=100)
+    min_count: int = Field(6, ge=1)
+    max_words: int = Field(50_000, ge=1)
+    max_pairs: int = Field(330_000, ge=0)
     epochs: int | None = Field(None, ge=1, le=1000)
     batch_size: int | None = Field(None, ge=1)
-    lr: float = Field(0.0025, gt=0)
+    lr: float = Field(0.002, gt=0)
     feature_dropout: float = Field(0.45, ge=0, lt=1)
+    auxiliary: float = Field(1.0, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     title_only: float = Field(0.1, ge=0, le=1)
     balance: float = Field(0.0, ge=0, le=1)

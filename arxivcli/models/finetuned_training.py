@@ -63,6 +63,7 @@ class FinetunedTrainee:
         self.steps_per_epoch = self._steps.per_epoch
         self.epochs = settings.epochs
         self.rate = 0.0
+        self.patience = settings.patience
         self._part = settings.micro_batch or -(-self.papers_per_step // self._place.processes)
         self._mix = Mix.of(papers[0], settings.balance)
         network: nn.Module = pretrained.network

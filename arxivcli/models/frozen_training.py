@@ -63,6 +63,7 @@ class FrozenTrainee:
         self.steps_per_epoch = self._steps.per_epoch
         self.epochs = settings.epochs
         self.rate = 0.0
+        self.patience = settings.patience
         self._mean, self._scale = _standard(training.whole)
         self._network = _Network(len(self._mean), settings.hidden, len(labels), settings.seed)
         self._stepper = torch.optim.AdamW(

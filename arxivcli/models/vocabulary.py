@@ -1,4 +1,8 @@
-"""Which words and word pairs a fast model knows: learned by counting, in memory bounded by what is kept."""
+"""Which words and word pairs a fast model knows: learned by counting, in memory bounded by what is kept.
+
+Words are chosen by how often they occur, pairs by how much they tell about the label: `to address` is in more papers
+than `bin packing`, but says less.
+"""
 
 from __future__ import annotations
 
@@ -19,31 +23,64 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from arxivcli.models.base import LabelledTexts
+
     Texts = Callable[[], Iterable[pa.StringArray]]
     Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 T = TypeVar("T")
 R = TypeVar("R")
+_CANDIDATES = 4
+"""Frequent pairs looked at for each that is kept."""
+_PAIRS_AT_ONCE = 65_536
 _RARE_AFTER = 30_000_000
 """Distinct pairs kept while counting; beyond it those seen once are forgotten."""
 
 
-def learn(texts: Texts, papers: int, min_count: int, max_words: int, max_pairs: int) -> Vocabulary:
-    """The most frequent words (at least `min_count` times) and the most frequent pairs of them.
+def learn(papers: LabelledTexts, min_count: int, max_words: int, max_pairs: int) -> Vocabulary:
+    """The most frequent words, and the pairs of them that tell most about the label.
 
     Args:
-        texts: makes a new iteration over the batches of training texts each time it is called.
-        papers: how many texts there are; in small corpora the minimum count sinks with them, to 2 at least.
-        min_count: least number of occurrences of a word.
+        papers: the training papers.
+        min_count: least number of occurrences of a word, a pair; in small corpora it sinks, to 2 at least.
         max_words: most words kept.
         max_pairs: most pairs kept.
     """
-    least = max(2, min(min_count, papers // 5000))
-    words = _frequent_words(texts, least, max_words)
-    counts = _pair_counts(texts, Vocabulary(words, np.empty(0, np.int64)))
-    keys = counts[0][counts[1] >= least]
-    order = np.argsort(-counts[1][counts[1] >= least], kind="stable")
-    return Vocabulary(words, np.sort(keys[order[:max_pairs]]))
+    least = max(2, min(min_count, len(papers.truth) // 5000))
+    words = _frequent_words(papers.texts, least, max_words)
+    keys, counts = _pair_counts(papers.texts, Vocabulary(words, np.empty(0, np.int64)))
+    keys, counts = keys[counts >= least], counts[counts >= least]
+    order = np.argsort(-counts, kind="stable")[: _CANDIDATES * max_pairs]
+    candidates = Vocabulary(words, np.sort(keys[order]))
+    if len(candidates.pairs) <= max_pairs:
+        return candidates
+    told = _told(papers, candidates)
+    return Vocabulary(words, np.sort(candidates.pairs[np.argsort(-told, kind="stable")[:max_pairs]]))
+
+
+def _told(papers: LabelledTexts, vocabulary: Vocabulary) -> NDArray[np.float64]:
+    """How much each pair tells about the label, in nats over all papers that have it: their number times the
+    Kullback-Leibler divergence of their labels from those of all papers (the G statistic of Dunning 1993, halved).
+    """
+    labels = len(papers.labels)
+    words = len(vocabulary.words)
+    counts = np.zeros(len(vocabulary.pairs) * labels, np.int32)
+    start = 0
+    for bags in in_threads(vocabulary.bags, papers.texts()):
+        truth = papers.truth[start : start + len(bags.offsets) - 1]
+        start += len(truth)
+        of = np.repeat(truth, np.diff(bags.offsets))
+        is_pair = bags.features >= words
+        np.add.at(counts, (bags.features[is_pair] - words) * np.int64(labels) + of[is_pair], 1)
+    prior = np.bincount(papers.truth, minlength=labels) / max(1, len(papers.truth))
+    told = np.zeros(len(vocabulary.pairs))
+    for first in range(0, len(told), _PAIRS_AT_ONCE):
+        found = counts[first * labels : (first + _PAIRS_AT_ONCE) * labels].reshape(-1, labels)
+        # Two papers' worth of the prior on top: of a pair that two papers have, little is known.
+        share = (found + 2 * prior) / (found.sum(axis=1, keepdims=True) + 2)
+        ratio = np.log(np.divide(share, prior, out=np.ones_like(share), where=prior > 0))
+        told[first : first + _PAIRS_AT_ONCE] = (found * ratio).sum(axis=1)
+    return told
 
 
 def _frequent_words(texts: Texts, least: int, most: int) -> pa.StringArray:
@@ -97,13 +134,6 @@ def _ascending(bags: Bags) -> Bags:
     text = np.repeat(np.arange(len(bags.offsets) - 1), np.diff(bags.offsets))
     order = np.lexsort((bags.features, text))
     return Bags(bags.features[order], bags.counts[order], bags.offsets)
-
-
-def inverse_document_frequencies(bags: Bags, features: int) -> NDArray[np.float16]:
-    """Smoothed: ln((1 + n) / (1 + df)) + 1, float16 (features,)."""
-    papers = len(bags.offsets) - 1
-    found = np.bincount(bags.features, minlength=features)
-    return (np.log((1 + papers) / (1 + found)) + 1).astype(np.float16)
 
 
 def in_threads(work: Callable[[T], R], batches: Iterable[T]) -> Iterator[R]:

@@ -168,12 +168,13 @@ def answer(
     logits = model.classifier.scores(texts)
     errors = pc.if_else(pc.and_(pc.is_null(errors), pa.array(~np.isfinite(logits).all(axis=1))), "no score", errors)
     fine = pc.is_null(errors).to_numpy(zero_copy_only=False)
-    probs = own = calibration.calibrated(logits[fine], model.card.calibration)
+    fitted, bare = model.card.calibration, text.has_title_only(texts)[fine]
+    probs = own = calibration.calibrated(logits[fine], fitted, bare)
     coverage, view = question.coverage, question.view
-    inside = None if coverage is None else calibration.conformal_sets(probs, model.card.calibration, coverage)
+    inside = None if coverage is None else calibration.conformal_sets(probs, fitted, coverage, bare)
     labels = model.card.labels
     if view is not None:
-        labels, probs = view.labels, view.probabilities(own, logits[fine], model.card.calibration)
+        labels, probs = view.labels, view.probabilities(own, logits[fine], fitted)
         inside = None if inside is None else view.sets(inside, probs)
     found = answers.predictions(
         papers["id"], labels, probs, question.top, inside, errors, least=question.least, abstain=question.abstain

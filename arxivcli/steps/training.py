@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +24,10 @@ from arxivcli.shards import Shards
 from arxivcli.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from arxivcli.models.base import Classifier
     from arxivcli.progress import Progress
@@ -100,7 +102,7 @@ def train(
         )
         audience = Audience(observers if first else (), progress)
         facts = run.facts() | {"device": place.device, "precision": place.precision, "processes": place.processes}
-        fitted = fit(trainee, checkpoints, surroundings.progress, chosen.patience, (audience,), place, facts)
+        fitted = fit(trainee, checkpoints, surroundings.progress, (audience,), place, facts)
         if not first:
             return None
         try:
@@ -242,13 +244,21 @@ class _Run:
 
     def _calibrated(self, classifier: Classifier) -> tuple[calibration.Calibration, dict[str, float]]:
         held_out = self.papers("calibration")
-        none = np.empty((0, len(classifier.labels)), np.float32)
-        logits = np.concatenate([none, *(classifier.scores(batch) for batch in held_out.texts())])
-        self._answers = (held_out.truth, logits.argmax(axis=1))
         weights = held_out.importance[held_out.truth]
-        fitted = calibration.fit(logits, held_out.truth, weights)
+        whole, titles = (
+            _logits(classifier, texts) for texts in (held_out.texts(), map(text.title_only, held_out.texts()))
+        )
+        self._answers = (held_out.truth, whole.argmax(axis=1))
+        fitted = calibration.fit(whole, held_out.truth, weights)
+        if len(held_out.truth) >= calibration.ENOUGH:
+            fitted = replace(fitted, title_only=calibration.fit(titles, held_out.truth, weights))
         figures = {}
         for name, how in (("ece_before", calibration.Calibration()), ("ece_after", fitted)):
-            probs = calibration.calibrated(logits, how)
+            probs = calibration.calibrated(whole, how)
             figures[name] = metrics.calibration_error(probs, held_out.truth, weights)
         return fitted, figures
+
+
+def _logits(classifier: Classifier, texts: Iterable[pa.StringArray]) -> NDArray[np.float32]:
+    none = np.empty((0, len(classifier.labels)), np.float32)
+    return np.concatenate([none, *(classifier.scores(batch) for batch in texts)])

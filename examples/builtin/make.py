@@ -5,7 +5,7 @@
 
 PAPERS are files that `arxivcli preprocess` reads, real arXiv papers with title, abstract and categories. The finished
 model replaces `arxivcli/models/builtin`. The same papers make the same bytes, on another processor too; an interrupted
-run is continued by the same command. About ten minutes and 6 GB of memory for half a million papers on two cores.
+run is continued by the same command. About half an hour and 6 GB of memory for half a million papers on two cores.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ from arxivcli.models import card as cards
 
 BUILTIN = Path(__file__).resolve().parents[2] / "arxivcli" / "models" / "builtin"
 SHARES = "0.94,0.01,0.03,0.02"  # train, validation, calibration, test: most of it to learn from
+SETTINGS = ("prior=arxiv", "members=5")
+ABSTAIN = 0.2
+"""Least confidence of the first answer that the card suggests."""
+NOT_PAPERS = Path(__file__).with_name("not_papers.jsonl")
 FIGURES = ("top1", "top3", "top5", "any_listed", "archive", "macro_f1", "nll", "ece")
 
 
@@ -50,25 +54,29 @@ def main() -> None:
     args = ask.parse_args()
     corpus, model = args.build / "corpus", args.build / "builtin"
     arxivcli("preprocess", *args.papers, "--output", str(corpus), "--shares", SHARES)
-    arxivcli("train", "--model", "fast", "--data", str(corpus), "--output", str(model), "--set", "prior=arxiv")
+    settings = [part for setting in SETTINGS for part in ("--set", setting)]
+    arxivcli("train", "--model", "fast", "--data", str(corpus), "--output", str(model), *settings)
     found = {
         mix: json.loads(arxivcli("eval", str(model), "--data", str(corpus), "--weights", mix, "--json"))["models"][0]
         for mix in ("arxiv", "corpus")
     }
-    publish(model, found)
+    answers = arxivcli("classify", "--model", str(model), "--top", "1", "--format", "jsonl", str(NOT_PAPERS))
+    kinds = [json.loads(line)["kind"] for line in NOT_PAPERS.read_text("utf-8").splitlines()]
+    sure = [json.loads(line)["predictions"][0]["confidence"] for line in answers.splitlines()]
+    publish(model, found, list(zip(kinds, sure, strict=True)))
 
 
-def publish(model: Path, found: dict[str, dict]) -> None:
+def publish(model: Path, found: dict[str, dict], strange: list[tuple[str, float]]) -> None:
     """Copy the model into the package, with a card that tells what was measured."""
     shutil.rmtree(BUILTIN, ignore_errors=True)
     shutil.copytree(model, BUILTIN, ignore=shutil.ignore_patterns(".*"))
     card = cards.read(BUILTIN)
     measured = {mix: {part: values(result[part]) for part in ("whole", "title_only")} for mix, result in found.items()}
     card = dataclasses.replace(card, metrics=card.metrics | {"test": measured})
-    storage.write_whole(BUILTIN / "README.md", readme(card, found).encode())
+    storage.write_whole(BUILTIN / "README.md", readme(card, found, strange).encode())
     cards.write(BUILTIN, card)
     size = sum(path.stat().st_size for path in BUILTIN.iterdir())
-    print(f"{BUILTIN.name}: {size / 1e6:.1f} MB\n{readme(card, found)}")
+    print(f"{BUILTIN.name}: {size / 1e6:.1f} MB\n{readme(card, found, strange)}")
 
 
 def values(quality: dict) -> dict[str, float]:
@@ -76,7 +84,7 @@ def values(quality: dict) -> dict[str, float]:
     return {"papers": quality["papers"], **{name: quality[name]["value"] for name in FIGURES}}
 
 
-def readme(card: cards.Card, found: dict[str, dict]) -> str:
+def readme(card: cards.Card, found: dict[str, dict], strange: list[tuple[str, float]]) -> str:
     """The model card for people."""
     arxiv = found["arxiv"]
     papers = card.corpus["papers"]
@@ -96,8 +104,8 @@ def readme(card: cards.Card, found: dict[str, dict]) -> str:
 What `arxivcli classify` answers with when no other model is named. It puts a paper into one of arXiv's
 {len(card.labels)} canonical active categories from title and abstract, or from the title alone.
 
-- Kind: `fast`, a supervised bag of words and word pairs; {card.settings["dimension"]} dimensions in
-  {card.settings["bits"]} bits; settings in `settings.toml`.
+- Kind: `fast`, a supervised bag of words and word pairs: the mean of {card.settings["members"]} trainings in
+  {card.settings["kept"]} numbers a feature of two to four bits; settings in `settings.toml`.
 - Trained on {papers["train"]:,} real arXiv papers, 1986 to June 2026 (descriptive metadata, CC0), at most 2,000 a
   category before 2020 and 15,000 from then on: 2020-2024 is mostly computer science and mathematics, 2025-2026 is
   broad.
@@ -105,7 +113,9 @@ What `arxivcli classify` answers with when no other model is named. It puts a pa
   own (estimated numbers of papers by primary category, September 2025).
 - Calibrated on {papers["calibration"]:,} other papers in arXiv's mix: temperature {fitted.temperature:.3f}, then slope
   {fitted.slope:.3f} and intercept {fitted.intercept:.3f} for the best answer's log-odds; conformal quantiles for
-  coverages from 0.50 to 0.99.
+  coverages from 0.50 to 0.99. Texts without an abstract have their own: temperature
+  {fitted.title_only.temperature:.3f}, slope {fitted.title_only.slope:.3f}, intercept
+  {fitted.title_only.intercept:.3f}, quantiles.
 - Made by `examples/builtin/make.py`.
 
 ## How good it is
@@ -128,6 +138,13 @@ of the paper's categories, cross-lists included. archive: the first answer is of
 
 {table("year", arxiv["per_year"])}
 
+### By length of the abstract in characters (arXiv's mix)
+
+{table("length", arxiv["per_length"])}
+
+confidence: mean probability of the first answer, near top1 where it means what it says. coverage: how often the set of
+`--coverage 0.9` holds the primary category.
+
 ## Where it is bad
 
 The categories with the lowest F1 in arXiv's mix:
@@ -138,8 +155,14 @@ The categories with the lowest F1 in arXiv's mix:
 
 - Categories that are mostly about a method used everywhere (cs.LG, cs.AI, stat.ML), and general ones (cs.GL, stat.OT,
   cs.OH, physics.gen-ph): their papers look like those of their neighbours, and arXiv itself files them by judgement.
-- Texts that are no papers, or not in English: it answers all the same. Use `--coverage` and look at the confidence.
-- Title only: the probabilities are calibrated for title and abstract; see the ece above before trusting them.
+- Texts that are no papers, or not in English: it answers all the same, but is less sure. Of the invented texts in
+  `examples/builtin/not_papers.jsonl`, the confidence of the first answer:
+
+{strangers(strange)}
+
+  Suggestion: `--abstain {ABSTAIN}` leaves {share(strange, ABSTAIN, other=False)} of these texts that are no papers and
+  {share(strange, ABSTAIN, other=True)} of the papers in other languages without an answer, and of the test papers in
+  arXiv's mix the {unanswered(arxiv):.0f} % it is least sure of.
 """
 
 
@@ -149,9 +172,38 @@ def figure(name: str, value: float) -> str:
 
 
 def table(what: str, slices: list[dict]) -> str:
-    """Papers and top-1 of each slice."""
-    rows = [f"| {part['name']} | {part['papers']:,} | {100 * part['top1']['value']:.1f} % |" for part in slices]
-    return "\n".join([f"| {what} | test papers | top1 |", "|---|---|---|", *rows])
+    """Papers, top-1, mean confidence and coverage of each slice."""
+    rows = [
+        f"| {part['name']} | {part['papers']:,} | {100 * part['top1']['value']:.1f} % "
+        f"| {100 * part['confidence']:.1f} % "
+        f"| {100 * part['coverage']['value']:.0f} % |"
+        for part in slices
+    ]
+    return "\n".join([f"| {what} | test papers | top1 | confidence | coverage |", "|---|---|---|---|---|", *rows])
+
+
+def strangers(strange: list[tuple[str, float]]) -> str:
+    """How sure it is of each kind of text that is no paper in English."""
+    kinds: dict[str, list[float]] = {}
+    for kind, confidence in strange:
+        kinds.setdefault(kind, []).append(confidence)
+    rows = [
+        f"| {kind} | {len(found)} | {100 * sorted(found)[len(found) // 2]:.0f} % | {100 * max(found):.0f} % |"
+        for kind, found in kinds.items()
+    ]
+    return "\n".join(["| text | texts | median | highest |", "|---|---|---|---|", *rows])
+
+
+def share(strange: list[tuple[str, float]], least: float, *, other: bool) -> str:
+    """How many of the texts in other languages, or of those that are no papers, are less sure than that."""
+    some = [confidence for kind, confidence in strange if (kind == "other language") == other]
+    return f"{sum(confidence < least for confidence in some)} of {len(some)}"
+
+
+def unanswered(found: dict) -> float:
+    """Percentage of the test papers that are less sure than ABSTAIN, by the steps of the report's curve."""
+    points = zip(found["abstention"]["answered"], found["abstention"]["confidence"], strict=True)
+    return 100 * (1 - max((answered for answered, confidence in points if confidence >= ABSTAIN), default=0.0))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import stats
 
-from arxivcli import calibration
+from arxivcli import calibration, text
 from arxivcli.metrics import NOT_LISTED, bootstrap, label_indices
 from arxivcli.statistics import samples, shares
 from arxivcli.steps.drift import labels, numbers
@@ -80,7 +80,7 @@ def scored(model: Model, sample: pa.Table, texts: Sequence[pa.StringArray], prog
             logits = model.classifier.scores(some)
             fine = np.isfinite(np.abs(logits).max(axis=1))
             logits[~fine] = 0
-            probs = calibration.calibrated(logits, model.card.calibration)
+            probs = calibration.calibrated(logits, model.card.calibration, text.has_title_only(some))
             best.append(np.where(fine, probs.argmax(axis=1), NOT_LISTED))
             confidences.append(np.where(fine, probs.max(axis=1), 0).astype(np.float64))
             progress.advance(len(some))

@@ -96,11 +96,12 @@ class Scoring:
         reasons |= {"a category that not every model knows": named & ~known}
         papers = batch.filter(pa.array(known))
         texts = text.model_input(papers)
-        views = [self._scored(papers["id"], read) for read in (texts, text.title_only(texts))]
-        probs = [self._probabilities(logits) for logits in views]
+        readings = (texts, text.title_only(texts))
+        logits = [self._scored(papers["id"], read) for read in readings]
+        bare = [text.has_title_only(read) for read in readings]
+        probs = [self._probabilities(*each) for each in zip(logits, bare, strict=True)]
         whole, title_only = (
-            self._outcomes(found, logits, truth[known], listed[known])
-            for found, logits in zip(probs, views, strict=True)
+            self._outcomes(*each, truth[known], listed[known]) for each in zip(probs, logits, bare, strict=True)
         )
         return Scored(
             papers=len(known),
@@ -113,7 +114,7 @@ class Scoring:
             ),
             whole=whole,
             title_only=title_only,
-            predictions=self._predictions(papers, probs[0]) if self.kept else None,
+            predictions=self._predictions(papers, probs[0], bare[0]) if self.kept else None,
         )
 
     def _scored(self, ids: pa.StringArray, texts: pa.StringArray) -> NDArray[np.float32]:
@@ -127,15 +128,16 @@ class Scoring:
             )
         return logits
 
-    def _probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _probabilities(self, logits: NDArray[np.float32], bare: NDArray[np.bool_]) -> NDArray[np.float32]:
         fitted = self.model.card.calibration
-        probs = calibration.calibrated(logits, fitted)
+        probs = calibration.calibrated(logits, fitted, bare)
         return probs if self.view is None else self.view.probabilities(probs, logits, fitted)
 
     def _outcomes(
         self,
         probs: NDArray[np.float32],
         logits: NDArray[np.float32],
+        bare: NDArray[np.bool_],
         truth: NDArray[np.int64],
         listed: NDArray[np.int64],
     ) -> Outcomes:
@@ -149,12 +151,14 @@ class Scoring:
             own[truth],
             listed,
             places,
-            [calibration.threshold(fitted, coverage) for coverage in self.coverages],
+            calibration.thresholds(fitted, self.coverages, bare),
         )
 
-    def _predictions(self, papers: pa.RecordBatch, probs: NDArray[np.float32]) -> pa.RecordBatch:
+    def _predictions(
+        self, papers: pa.RecordBatch, probs: NDArray[np.float32], bare: NDArray[np.bool_]
+    ) -> pa.RecordBatch:
         fitted = self.model.card.calibration
-        inside = calibration.conformal_sets(probs, fitted, self.coverages[0]) if self.coverages else None
+        inside = calibration.conformal_sets(probs, fitted, self.coverages[0], bare) if self.coverages else None
         answered = answers.predictions(papers["id"], self.model.card.labels, probs, KEPT, inside)
         name = pa.array([self.name] * len(probs), pa.string())
         return pa.RecordBatch.from_arrays([name, *answered.columns, papers["categories"]], schema=WRITTEN)
