@@ -19,7 +19,7 @@ from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from arxivcli import __version__
-from arxivcli.cli import classify, console, doctor, drift, evaluate, fetch, models, preprocess, train
+from arxivcli.cli import classify, console, doctor, drift, evaluate, fetch, models, preprocess, serve, train
 from arxivcli.cli.options import State, hoisted
 from arxivcli.errors import ArxivcliError, StoppedError, StorageError, UsageError
 
@@ -46,6 +46,7 @@ app.command("preprocess", rich_help_panel=GET, short_help="Make a corpus folder 
 app.command("train", rich_help_panel=LEARN, short_help="Train a model on a corpus folder.")(train.train)
 app.command("eval", rich_help_panel=LEARN, short_help="Measure a model on papers it has not seen.")(evaluate.evaluate)
 app.command("classify", rich_help_panel=USE, short_help="Name the arXiv categories of papers.")(classify.classify)
+app.command("serve", rich_help_panel=USE, short_help="Answer over HTTP.")(serve.serve)
 app.command("drift", rich_help_panel=LOOK_AFTER, short_help="Tell whether later papers are still the same.")(
     drift.drift
 )

@@ -1,0 +1,182 @@
+"""Requests that wait together are scored together: one bounded queue, one model at work, answers to whom they belong."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from arxivcli.serving.refusals import Refusal, busy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from arxivcli.serving.settings import Batches
+
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+
+GIVEN_UP = 5
+"""Requests in a row that the model failed at, after which the service says that it is not ready."""
+
+LATE = "no answer within the deadline; ask again later, or for fewer papers at once"
+FULL = "too many requests are waiting; ask again in a second"
+
+
+@dataclass(eq=False)
+class _Waiting(Generic[Asked, Answer]):
+    asked: Sequence[Asked]
+    deadline: float
+    gone: Callable[[], bool]
+    answers: asyncio.Future[Sequence[Answer]]
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody still waits for it."""
+        return not self.answers.done() and not self.gone() and time.monotonic() < self.deadline
+
+
+class Batcher(Generic[Asked, Answer]):
+    """Takes what waits, at most so many papers, and has it scored in a thread; made where the event loop runs.
+
+    Attributes:
+        failures: requests in a row that the model could not answer.
+        waiting: papers in the queue.
+    """
+
+    def __init__(
+        self,
+        score: Callable[[Sequence[Asked]], Sequence[Answer]],
+        batches: Batches,
+        scored: Callable[[int, float], None] = lambda papers, seconds: None,  # noqa: ARG005
+        failed: Callable[[Exception], None] = lambda error: None,  # noqa: ARG005
+    ) -> None:
+        self._score = score
+        self._batches = batches
+        self._scored = scored
+        self._failed = failed
+        self._queue: deque[_Waiting[Asked, Answer]] = deque()
+        self._thread = ThreadPoolExecutor(1, "model")
+        self._arrived = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._work())
+        self._busy_since: float | None = None
+        self._last = (0, 0.0)
+        self.failures = 0
+        self.waiting = 0
+
+    @property
+    def hung(self) -> bool:
+        """Whether the model has been at one batch for longer than any batch takes, or nobody asks it any more."""
+        if self._task.done():
+            return True
+        return self._busy_since is not None and time.monotonic() - self._busy_since > self._batches.hang
+
+    @property
+    def failing(self) -> bool:
+        """Whether the model has failed so often that it will again."""
+        return self.failures >= GIVEN_UP
+
+    async def ask(
+        self,
+        asked: Sequence[Asked],
+        deadline: float,
+        gone: Callable[[], bool] = lambda: False,
+        *,
+        patient: bool = False,
+    ) -> list[Answer]:
+        """The answers, in order; many papers go in parts so that others get between them.
+
+        Args:
+            asked: the papers and what is asked of each.
+            deadline: of `time.monotonic`, after which nobody wants an answer.
+            gone: whether the asker has left: what still waits then is dropped.
+            patient: wait for room in the queue instead of being refused.
+
+        Raises Refusal when the queue is full (503) or the deadline passes (504), and what the model raises.
+        """
+        while patient and self.waiting + len(asked) > self._batches.queue and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        if self.waiting + len(asked) > self._batches.queue:
+            raise busy(FULL)
+        size = self._batches.papers
+        parts = [
+            _Waiting(asked[first : first + size], deadline, gone, self._loop.create_future())
+            for first in range(0, len(asked), size)
+        ]
+        self._queue.extend(parts)
+        self.waiting += len(asked)
+        self._arrived.set()
+        try:
+            async with asyncio.timeout_at(self._loop.time() + deadline - time.monotonic()):
+                return [answer for part in parts for answer in await part.answers]
+        except TimeoutError:
+            raise Refusal(504, LATE) from None
+        finally:
+            for part in parts:
+                if not part.answers.cancel() and not part.answers.cancelled():
+                    part.answers.exception()  # asyncio complains of those that nobody looked at
+
+    async def close(self) -> None:
+        """End the work; what is being scored is waited for, unless it hangs."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        self._thread.shutdown(wait=not self.hung, cancel_futures=True)
+
+    async def _work(self) -> None:
+        while True:
+            await self._arrived.wait()
+            if self._company_pays():
+                await asyncio.sleep(self._batches.wait)
+            batch = self._take()
+            if batch:
+                await self._answer(batch)
+
+    def _company_pays(self) -> bool:
+        """Whether to wait a little: others came together lately, and scoring takes so long that the wait is small."""
+        papers, seconds = self._last
+        return papers > 1 and seconds > 2 * self._batches.wait and self.waiting < self._batches.papers
+
+    def _take(self) -> list[_Waiting[Asked, Answer]]:
+        batch: list[_Waiting[Asked, Answer]] = []
+        papers = 0
+        while self._queue and papers + len(self._queue[0].asked) <= self._batches.papers:
+            waiting = self._queue.popleft()
+            self.waiting -= len(waiting.asked)
+            if waiting.wanted:
+                batch.append(waiting)
+                papers += len(waiting.asked)
+        if not self._queue:
+            self._arrived.clear()
+        return batch
+
+    async def _answer(self, batch: list[_Waiting[Asked, Answer]]) -> None:
+        self._busy_since = time.monotonic()
+        try:
+            outcomes = await self._loop.run_in_executor(self._thread, self._outcomes, [w.asked for w in batch])
+        finally:
+            began, self._busy_since = self._busy_since, None
+        papers, seconds = sum(len(waiting.asked) for waiting in batch), time.monotonic() - began
+        self._last = papers, seconds
+        self._scored(papers, seconds)
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            self.failures = self.failures + 1 if isinstance(outcome, Exception) else 0
+            if isinstance(outcome, Exception):
+                self._failed(outcome)
+                if not waiting.answers.done():
+                    waiting.answers.set_exception(outcome)
+            elif not waiting.answers.done():
+                waiting.answers.set_result(outcome)
+
+    def _outcomes(self, requests: list[Sequence[Asked]]) -> list[Sequence[Answer] | Exception]:
+        """In the thread: all at once; when that fails each request by itself, so that one cannot fail the others."""
+        try:
+            answers = self._score([one for request in requests for one in request])
+        except Exception as error:  # noqa: BLE001  whatever a model raises is the answer to who asked
+            return [error] if len(requests) == 1 else [self._outcomes([request])[0] for request in requests]
+        parted = iter(answers)
+        return [[next(parted) for _ in request] for request in requests]

@@ -1,0 +1,206 @@
+"""What stands before the application: who may ask, how often and how much; what every answer carries; what is counted.
+
+An ASGI layer of its own, since uvicorn has neither deadlines nor limits of this kind.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import secrets
+import time
+from typing import TYPE_CHECKING, Final
+
+from arxivcli.serving import rates
+from arxivcli.serving.bodies import Body
+from arxivcli.serving.refusals import Refusal
+from arxivcli.serving.settings import LOOPBACK_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from arxivcli.serving.logbook import Logbook
+    from arxivcli.serving.rates import Allowance, Rates
+    from arxivcli.serving.settings import Service
+    from arxivcli.serving.telemetry import Telemetry
+
+ALIVE: Final = frozenset({"/health", "/livez", "/readyz"})
+METRICS: Final = frozenset({"/metrics", "/metrics/"})
+PAGES: Final = frozenset({"/", "/docs", "/openapi.json"})
+ASSETS: Final = "/docs/"
+_PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+_LONGEST_ID: Final = 64
+_SERVER_ERROR: Final = 500
+_HARD: Final = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+_NO_CACHE: Final = (b"cache-control", b"no-store")
+_NOTHING_ACTIVE: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+
+
+class Guard:
+    """The application behind it is asked only what may be asked."""
+
+    def __init__(
+        self, app: ASGIApp, service: Service, telemetry: Telemetry, logbook: Logbook, limiter: Rates | None = None
+    ) -> None:
+        self._app = app
+        self._service = service
+        self._telemetry = telemetry
+        self._logbook = logbook
+        self._limiter = limiter
+        access = service.access
+        self._tokens = access.tokens
+        self._hosts = {*access.hosts, *LOOPBACK_NAMES} if access.hosts or service.local else None
+        self._open = ALIVE | PAGES | (frozenset() if access.metrics else METRICS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request from its headers to its answer."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers = dict(scope["headers"])
+        exchange = _Exchange(scope, headers, receive, send, self._service)
+        try:
+            exchange.extra = self._admit(scope, headers)
+            await self._app(exchange.scope, exchange.body.receive, exchange.send)
+        except Refusal as refusal:
+            await exchange.refuse(refusal)
+        except Exception as error:  # noqa: BLE001  a bug is logged with the request it happened to
+            self._telemetry.error("bug")
+            self._logbook.say("bug", "error", request=exchange.identifier, error=f"{type(error).__name__}: {error}")
+            await exchange.refuse(bug(exchange.identifier))
+        finally:
+            self._account(exchange)
+
+    def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        """Headers that tell the client its rate. Raises Refusal: 400, 401, 429, 431."""
+        size = sum(len(name) + len(value) for name, value in scope["headers"]) + len(scope["query_string"])
+        if size > self._service.limits.head_bytes:
+            raise Refusal(431, "the request's headers are too long")
+        path: str = scope["path"]
+        if path in ALIVE:
+            return []
+        if self._hosts is not None and _host(headers) not in self._hosts:
+            raise Refusal(400, "the service does not answer to this Host; --allow-host names more")
+        told: list[tuple[bytes, bytes]] = []
+        if self._limiter is not None and path not in METRICS:
+            told = self._rated(scope, self._limiter)
+        if self._tokens and path not in self._open and not path.startswith(ASSETS):
+            self._authorise(headers)
+        return told
+
+    def _rated(self, scope: Scope, limiter: Rates) -> list[tuple[bytes, bytes]]:
+        peer = scope["client"][0] if scope["client"] else ""
+        forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
+        allowance = limiter.ask(rates.client(peer, forwarded, self._service.access.proxies))
+        if not allowance.granted:
+            told = {name.decode(): value.decode() for name, value in _rate_headers(limiter, allowance)}
+            wait = str(math.ceil(allowance.wait))
+            raise Refusal(429, f"more than {limiter.per_minute:,} requests a minute", **{"retry-after": wait, **told})
+        return _rate_headers(limiter, allowance)
+
+    def _authorise(self, headers: Mapping[bytes, bytes]) -> None:
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        digest = hashlib.sha256(token.strip()).digest()
+        # All are compared, each in constant time: how long it takes says nothing about any of them.
+        known = [hmac.compare_digest(digest, one) for one in self._tokens]
+        if scheme.lower() != b"bearer" or not any(known):
+            raise Refusal(401, "give the token as Authorization: Bearer TOKEN", **{"www-authenticate": "Bearer"})
+
+    def _account(self, exchange: _Exchange) -> None:
+        scope, status, seconds = exchange.scope, exchange.status, time.perf_counter() - exchange.began
+        route = getattr(scope.get("route"), "path", "other")
+        self._telemetry.request(route, scope["method"], status, seconds)
+        if status >= _SERVER_ERROR or status in _TELLING:
+            self._telemetry.error(_TELLING.get(status, "server"))
+        if self._service.access_log:
+            self._logbook.say(
+                "request",
+                request=exchange.identifier,
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                ms=round(seconds * 1000, 1),
+                client=scope["client"][0] if scope["client"] else "",
+            )
+
+
+_TELLING: Final = {
+    400: "bad request", 401: "unauthorised", 408: "too slow", 413: "too long", 415: "media type", 422: "no paper",
+    429: "too often", 431: "headers too long", 503: "busy", 504: "too late",
+}  # fmt: skip
+
+
+class _Exchange:
+    """One request and the answer to it."""
+
+    def __init__(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, service: Service
+    ) -> None:
+        self.began = time.perf_counter()
+        self.identifier = _identifier(headers.get(b"x-request-id", b""))
+        self.body = Body(receive, headers, service.limits)
+        self.status = 0
+        self.extra: list[tuple[bytes, bytes]] = []
+        # What is asked with HEAD is answered as with GET; uvicorn leaves out the body.
+        self.scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        self.scope.setdefault("state", {}).update(request_id=self.identifier, body=self.body)
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        """Send on, with the headers every answer has; a connection whose body was not read to its end is closed."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = [*message["headers"], *_HARD, *self.extra, (b"x-request-id", self.identifier.encode())]
+            names = {name for name, _ in message["headers"]}
+            headers += [own for own in (_NO_CACHE, _NOTHING_ACTIVE) if own[0] not in names]
+            if not self.body.complete:
+                headers.append((b"connection", b"close"))
+            message = {**message, "headers": headers}
+        elif not message.get("more_body", False) and not self.body.complete:
+            await self._send({**message, "more_body": True})
+            await self.body.linger()
+            message = {"type": "http.response.body"}
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal, or cut off an answer that has begun."""
+        if self.status:
+            if (transport := self.scope["state"].get("transport")) is not None:
+                transport.abort()
+            return
+        body = refusal.body
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers += [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
+        await self.send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+def bug(identifier: str) -> Refusal:
+    """What is said of a fault of ours: the log has the rest under this name."""
+    return Refusal(500, f"something went wrong here; the log calls this request {identifier}")
+
+
+def _identifier(given: bytes) -> str:
+    name = given.decode("latin-1")
+    return name if 0 < len(name) <= _LONGEST_ID and set(name) <= _PLAIN else secrets.token_hex(8)
+
+
+def _host(headers: Mapping[bytes, bytes]) -> str:
+    """The name of the Host header without its port, `::1` without brackets."""
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+
+
+def _rate_headers(limiter: Rates, allowance: Allowance) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"ratelimit-limit", b"%d" % limiter.burst),
+        (b"ratelimit-remaining", b"%d" % allowance.remaining),
+        (b"ratelimit-reset", b"%d" % math.ceil(allowance.full)),
+    ]

@@ -1,0 +1,104 @@
+"""The connection's side of the guard: uvicorn's protocol with a deadline and a size for what comes before a body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from arxivcli.serving.refusals import Refusal
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from arxivcli.serving.settings import Limits
+
+_NOT_HTTP = Refusal(400, "this is no HTTP request")
+_SLOW = Refusal(408, "the request did not arrive in time")
+_LONG = Refusal(431, "the request's first line and headers are too long")
+
+
+class Protocol(HttpToolsProtocol):
+    """A connection that must say in time what it wants; `scope["state"]["transport"]` tells whether it still stands."""
+
+    limits: ClassVar[Limits]
+    refused: ClassVar[Callable[[Refusal], None]]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._head = 0
+        self._in_head = True
+        self._timer: asyncio.TimerHandle | None = None
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._rest()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse it, unless it is more than a request begins with."""
+        if self._in_head:
+            if self._timer is None:  # a connection that was kept alive has woken up
+                self._wait()
+            self._head += len(data)
+        super().data_received(data)
+        if self._in_head and self._head > self.limits.head_bytes and not self.transport.is_closing():
+            self._refuse(_LONG)
+
+    def on_message_begin(self) -> None:
+        """Let the application see the connection."""
+        super().on_message_begin()
+        self.scope["state"]["transport"] = self.transport
+
+    def on_headers_complete(self) -> None:
+        """The application takes over; a body is its business."""
+        self._in_head = False
+        self._head = 0
+        self._rest()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Another request may follow."""
+        self._in_head = True
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  ours says it as all others do
+        """What is no HTTP is told so, and cut off."""
+        self._refuse(_NOT_HTTP)
+
+    def _wait(self) -> None:
+        self._timer = self.loop.call_later(self.limits.read_seconds, self._late)
+
+    def _rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        self._timer = None
+        if self.transport.is_closing() or not self._in_head:
+            return
+        if self._head:
+            self._refuse(_SLOW)
+        else:
+            self.transport.close()  # nothing was asked, nothing is answered
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer in place of the application, unless it is just answering an earlier request, and close."""
+        type(self).refused(refusal)
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            body = refusal.body
+            head = STATUS_LINE[refusal.status] + (
+                b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"
+                b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+            )
+            self.transport.write(head + body)
+        self.transport.close()
+
+
+def protocol(limits: Limits, refused: Callable[[Refusal], None]) -> type[Any]:
+    """The protocol with these limits, as uvicorn wants it: a class."""
+    return type("Limited", (Protocol,), {"limits": limits, "refused": staticmethod(refused)})

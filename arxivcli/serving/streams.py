@@ -1,0 +1,92 @@
+"""A stream of lines answered line by line, as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import orjson
+from starlette.responses import Response
+
+from arxivcli.serving import bodies
+from arxivcli.serving.bodies import LINES
+from arxivcli.serving.refusals import Refusal
+from arxivcli.serving.scoring import Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import Request
+    from starlette.types import Receive, Scope, Send
+
+    from arxivcli.serving.app import Application
+    from arxivcli.serving.bodies import Body
+    from arxivcli.serving.scoring import Answer
+    from arxivcli.steps.classification import Question
+
+_NO_WORDS = "title and abstract have no words"
+_NO_SCORE = "no answer; the model failed at this paper"
+
+
+class Lines(Response):
+    """The answers to the lines of a body, one line each, in order; a reader who stops reading is cut off."""
+
+    def __init__(self, state: Application, request: Request, body: Body, question: Question) -> None:
+        super().__init__(media_type=LINES[0])
+        self._state = state
+        self._request = request
+        self._body = body
+        self._question = question
+        self._number = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  the body reads
+        """Answer until the body ends. What goes wrong at first is an error answer, later it is the last line."""
+        del self.headers["content-length"]
+        begun = False
+        try:
+            async for lines in self._body.lines():
+                for first in range(0, len(lines), self._state.service.batches.papers):
+                    answers = await self._answers(lines[first : first + self._state.service.batches.papers])
+                    if not begun:
+                        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                        begun = True
+                    async with asyncio.timeout(self._state.service.limits.deadline):
+                        await send({"type": "http.response.body", "body": answers, "more_body": True})
+            last = b""
+        except Refusal as refusal:
+            if not begun:
+                raise
+            last = _error(refusal.detail)
+        except TimeoutError:
+            raise Refusal(408, "the answers are not read") from None
+        if not begun:
+            raise Refusal(422, "give a line for every paper")
+        await send({"type": "http.response.body", "body": last})
+
+    async def _answers(self, lines: Sequence[bytes]) -> bytes:
+        """A line for each."""
+        found: list[bytes | None] = []
+        asked: list[Asked] = []
+        for line in lines:
+            self._number += 1
+            try:
+                asked.append(self._asked(line))
+                found.append(None)
+            except Refusal as refusal:
+                found.append(_error(refusal.detail))
+        answers = iter(await self._state.ask(asked, self._request, patient=True) if asked else ())
+        return b"".join(_line(next(answers)) if line is None else line for line in found)
+
+    def _asked(self, line: bytes) -> Asked:
+        paper = bodies.paper(bodies.parsed(line, "the line"), self._state.service.limits.characters)
+        return Asked(*paper, self._question, f"{self._request.scope['state']['request_id']}-{self._number}")
+
+
+def _line(answer: Answer) -> bytes:
+    if answer.error is not None:
+        return _error(_NO_WORDS if answer.error == "no title" else _NO_SCORE)
+    return answer.json + b"\n"
+
+
+def _error(detail: str) -> bytes:
+    return orjson.dumps({"error": detail}, option=orjson.OPT_APPEND_NEWLINE)
