@@ -1,4 +1,4 @@
-"""Requests that wait together are scored together: one bounded queue, one model at work, answers to whom they belong."""
+"""Requests that wait together are scored together: one bounded queue, one model, answers to whom they belong."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import hmac
 import math
 import secrets
 import time
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from arxivcli.serving import rates
@@ -31,7 +32,7 @@ ALIVE: Final = frozenset({"/health", "/livez", "/readyz"})
 METRICS: Final = frozenset({"/metrics", "/metrics/"})
 PAGES: Final = frozenset({"/", "/docs", "/openapi.json"})
 ASSETS: Final = "/docs/"
-_PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+_PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _LONGEST_ID: Final = 64
 _SERVER_ERROR: Final = 500
 _HARD: Final = [
@@ -55,6 +56,7 @@ class Guard:
         self._telemetry = telemetry
         self._logbook = logbook
         self._limiter = limiter
+        self._named = (f"{secrets.token_hex(6)}-{number:x}" for number in count(1))
         access = service.access
         self._tokens = access.tokens
         self._hosts = {*access.hosts, *LOOPBACK_NAMES} if access.hosts or service.local else None
@@ -65,7 +67,8 @@ class Guard:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         headers = dict(scope["headers"])
-        exchange = _Exchange(scope, headers, receive, send, self._service)
+        identifier = _given(headers.get(b"x-request-id", b"")) or next(self._named)
+        exchange = _Exchange(identifier, scope, headers, receive, send, self._service)
         try:
             exchange.extra = self._admit(scope, headers)
             await self._app(exchange.scope, exchange.body.receive, exchange.send)
@@ -141,10 +144,10 @@ class _Exchange:
     """One request and the answer to it."""
 
     def __init__(
-        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, service: Service
+        self, identifier: str, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, service: Service
     ) -> None:
         self.began = time.perf_counter()
-        self.identifier = _identifier(headers.get(b"x-request-id", b""))
+        self.identifier = identifier
         self.body = Body(receive, headers, service.limits)
         self.status = 0
         self.extra: list[tuple[bytes, bytes]] = []
@@ -187,9 +190,10 @@ def bug(identifier: str) -> Refusal:
     return Refusal(500, f"something went wrong here; the log calls this request {identifier}")
 
 
-def _identifier(given: bytes) -> str:
-    name = given.decode("latin-1")
-    return name if 0 < len(name) <= _LONGEST_ID and set(name) <= _PLAIN else secrets.token_hex(8)
+def _given(name: bytes) -> str:
+    """The name that a client gave its request, if it is a plain one."""
+    plain = len(name) <= _LONGEST_ID and set(name) <= _PLAIN
+    return name.decode("latin-1") if plain else ""
 
 
 def _host(headers: Mapping[bytes, bytes]) -> str:

@@ -74,7 +74,7 @@ class Journal:
 
     def _write(self, batches: Sequence[_Batch]) -> int:
         form = redacted if self._keeping.redact else prediction_log.json_lines
-        count = sum(batch.papers.num_rows for batch in batches)
+        count: int = sum(batch.papers.num_rows for batch in batches)
         lines = b"".join(form(batch.papers, batch.predictions, batch.time) for batch in batches)
         try:
             self._append(pa.Codec("zstd").compress(lines, asbytes=True))

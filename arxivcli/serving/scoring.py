@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from arxivcli.serving.journal import Journal
 
 
+NO_WORDS = "title and abstract have no words"
 _USUAL = Question()
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from arxivcli.serving import bodies
 from arxivcli.serving.bodies import LINES
 from arxivcli.serving.refusals import Refusal
-from arxivcli.serving.scoring import Asked
+from arxivcli.serving.scoring import NO_WORDS, Asked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,19 +19,18 @@ if TYPE_CHECKING:
     from fastapi import Request
     from starlette.types import Receive, Scope, Send
 
-    from arxivcli.serving.app import Application
     from arxivcli.serving.bodies import Body
     from arxivcli.serving.scoring import Answer
+    from arxivcli.serving.state import State
     from arxivcli.steps.classification import Question
 
-_NO_WORDS = "title and abstract have no words"
 _NO_SCORE = "no answer; the model failed at this paper"
 
 
 class Lines(Response):
     """The answers to the lines of a body, one line each, in order; a reader who stops reading is cut off."""
 
-    def __init__(self, state: Application, request: Request, body: Body, question: Question) -> None:
+    def __init__(self, state: State, request: Request, body: Body, question: Question) -> None:
         super().__init__(media_type=LINES[0])
         self._state = state
         self._request = request
@@ -84,7 +83,7 @@ class Lines(Response):
 
 def _line(answer: Answer) -> bytes:
     if answer.error is not None:
-        return _error(_NO_WORDS if answer.error == "no title" else _NO_SCORE)
+        return _error(NO_WORDS if answer.error == "no title" else _NO_SCORE)
     return answer.json + b"\n"
 
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from arxivcli.errors import ArxivcliError
-from arxivcli.serving.app import Application, application
+from arxivcli.serving.app import application
 from arxivcli.serving.holder import Holder
 from arxivcli.serving.journal import Journal
 from arxivcli.serving.logbook import Logbook, Passing
 from arxivcli.serving.protocol import protocol
+from arxivcli.serving.state import State
 from arxivcli.serving.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Worker:
         self._journal = Journal(service.keeping, telemetry.logged) if service.keeping.folder else None
         tell = (lambda: os.kill(parent, signal.SIGHUP)) if parent else lambda: None
         holder = Holder(service.model, service.device)
-        self.state = Application(service, holder, telemetry, self._logbook, self._journal, tell)
+        self.state = State(service, holder, telemetry, self._logbook, self._journal, tell)
         app = application(self.state, limiter)
         config = uvicorn.Config(
             app,

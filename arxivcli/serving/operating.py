@@ -1,0 +1,81 @@
+"""What operators ask: is it alive, is it ready, how much does it do, and would it read its model again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import RedirectResponse, Response
+
+from arxivcli.errors import ArxivcliError
+from arxivcli.serving import schema
+from arxivcli.serving.bodies import JSON
+from arxivcli.serving.refusals import Refusal, busy
+from arxivcli.serving.telemetry import CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from arxivcli.serving.state import State
+
+
+def add(app: FastAPI, state: State) -> None:
+    """Whether it lives, how it is, its metrics, and another model."""
+    _alive(app, state)
+    _numbers(app, state)
+
+
+def _alive(app: FastAPI, state: State) -> None:
+    @app.get("/health", summary="How the service is", responses=schema.alive())
+    async def health() -> schema.Health:
+        model = state.holder.now.model
+        return schema.Health(
+            status="healthy" if state.ready else "not ready",
+            model_loaded=True,
+            model_type=model.card.kind,
+            device=str(getattr(model.classifier, "device", "cpu")),
+            num_classes=len(model.card.labels),
+        )
+
+    @app.get("/livez", summary="Whether it should go on running", responses=schema.alive(503))
+    async def livez() -> schema.Said:
+        if state.batcher.hung:
+            raise busy("the model hangs")
+        return schema.Said(status="alive")
+
+    @app.get("/readyz", summary="Whether requests should be sent here", responses=schema.alive(503))
+    async def readyz() -> schema.Said:
+        if not state.ready:
+            raise busy("it is about to end" if state.closing else "the model fails or hangs")
+        return schema.Said(status="ready")
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> Response:
+        return RedirectResponse("/docs") if state.service.docs else Response(b'{"service":"arxivcli"}', media_type=JSON)
+
+
+def _numbers(app: FastAPI, state: State) -> None:
+    text: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+    own = {"response_class": Response, "responses": {**text, **schema.refusals(token=state.service.access.metrics)}}
+
+    @app.get("/metrics", summary="Numbers for Prometheus", **own)  # type: ignore[arg-type]
+    @app.get("/metrics/", include_in_schema=False)
+    async def metrics() -> Response:
+        state.telemetry.state(state.batcher.waiting, state.ready)
+        return Response(state.telemetry.shown(), media_type=CONTENT_TYPE)
+
+    @app.post(
+        "/admin/reload",
+        summary="Read the model's folder again",
+        description="The new model answers from one request to the next. One that is damaged is refused.",
+        responses=schema.refusals(403, 409),
+    )
+    async def reload() -> schema.Reloaded:
+        if not state.service.access.tokens:
+            raise Refusal(403, "this needs a token; start the service with --token-file, or send it a SIGHUP")
+        try:
+            await state.reload()
+        except ArxivcliError:
+            raise Refusal(409, "the model is damaged or gone, the log says how; the one before goes on") from None
+        state.tell_others()
+        loaded = state.holder.now
+        return schema.Reloaded(name=loaded.model.card.name, version=loaded.version)
