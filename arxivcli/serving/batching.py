@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import queue
+import threading
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -40,6 +42,14 @@ class _Waiting(Generic[Asked, Answer]):
         return not self.answers.done() and not self.gone() and time.monotonic() < self.deadline
 
 
+_Batch = tuple[list["Sequence[Asked]"], "asyncio.Future[list[Sequence[Answer] | Exception]]"]
+
+
+def _settle(future: asyncio.Future[Answer], outcome: Answer) -> None:
+    if not future.done():
+        future.set_result(outcome)
+
+
 class Batcher(Generic[Asked, Answer]):
     """Takes what waits, at most so many papers, and has it scored in a thread; made where the event loop runs.
 
@@ -60,7 +70,9 @@ class Batcher(Generic[Asked, Answer]):
         self._scored = scored
         self._failed = failed
         self._queue: deque[_Waiting[Asked, Answer]] = deque()
-        self._thread = ThreadPoolExecutor(1, "model")
+        self._batches_to_score: queue.SimpleQueue[_Batch[Asked, Answer] | None] = queue.SimpleQueue()
+        # A thread of its own, which the end of the process does not wait for: it may hang.
+        threading.Thread(target=self._score_batches, name="model", daemon=True).start()
         self._arrived = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._work())
@@ -122,10 +134,10 @@ class Batcher(Generic[Asked, Answer]):
                     part.answers.exception()  # asyncio complains of those that nobody looked at
 
     async def close(self) -> None:
-        """End the work; what is being scored is waited for, unless it hangs."""
+        """End the work; what is being scored is nobody's any more."""
         self._task.cancel()
         await asyncio.wait([self._task])
-        self._thread.shutdown(wait=not self.hung, cancel_futures=True)
+        self._batches_to_score.put(None)
 
     async def _work(self) -> None:
         while True:
@@ -157,7 +169,9 @@ class Batcher(Generic[Asked, Answer]):
     async def _answer(self, batch: list[_Waiting[Asked, Answer]]) -> None:
         self._busy_since = time.monotonic()
         try:
-            outcomes = await self._loop.run_in_executor(self._thread, self._outcomes, [w.asked for w in batch])
+            done: asyncio.Future[list[Sequence[Answer] | Exception]] = self._loop.create_future()
+            self._batches_to_score.put(([waiting.asked for waiting in batch], done))
+            outcomes = await done
         finally:
             began, self._busy_since = self._busy_since, None
         papers, seconds = sum(len(waiting.asked) for waiting in batch), time.monotonic() - began
@@ -172,8 +186,16 @@ class Batcher(Generic[Asked, Answer]):
             elif not waiting.answers.done():
                 waiting.answers.set_result(outcome)
 
+    def _score_batches(self) -> None:
+        """In the thread: one batch after another."""
+        while (batch := self._batches_to_score.get()) is not None:
+            requests, done = batch
+            outcomes = self._outcomes(requests)
+            with contextlib.suppress(RuntimeError):  # the loop has ended, nobody waits
+                self._loop.call_soon_threadsafe(_settle, done, outcomes)
+
     def _outcomes(self, requests: list[Sequence[Asked]]) -> list[Sequence[Answer] | Exception]:
-        """In the thread: all at once; when that fails each request by itself, so that one cannot fail the others."""
+        """All at once; when that fails each request by itself, so that one cannot fail the others."""
         try:
             answers = self._score([one for request in requests for one in request])
         except Exception as error:  # noqa: BLE001  whatever a model raises is the answer to who asked

@@ -83,9 +83,10 @@ class Guard:
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
         """Headers that tell the client its rate. Raises Refusal: 400, 401, 429, 431."""
-        size = sum(len(name) + len(value) for name, value in scope["headers"]) + len(scope["query_string"])
+        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        size += len(scope["raw_path"]) + len(scope["query_string"])
         if size > self._service.limits.head_bytes:
-            raise Refusal(431, "the request's headers are too long")
+            raise Refusal(431, "the request's headers are too long", connection="close")
         path: str = scope["path"]
         if path in ALIVE:
             return []

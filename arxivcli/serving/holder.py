@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from arxivcli import calibration, storage
@@ -22,10 +24,11 @@ _SHORT = 12
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model, and a short hash that names its very files."""
+    """A model, a short hash that names its very files, and where it computes."""
 
     model: Model
     version: str
+    device: str
 
 
 class Holder:
@@ -52,7 +55,14 @@ class Holder:
         version = storage.sha256(shelf.folder(self._name) / cards.CARD)[:_SHORT]
         # What is slow or broken at the first paper is so before anybody has asked.
         classification.answer(model, one_paper("A title", "An abstract"), classification.Question())
-        return Loaded(model, version)
+        return Loaded(model, version, _device(model, self._device))
+
+
+def _device(model: Model, asked: str) -> str:
+    """Where the model computes; PyTorch is asked only by models that have loaded it."""
+    if "torch" not in sys.modules or model.card.kind == "fast":
+        return "cpu"
+    return str(import_module("arxivcli.accelerators").for_scoring(asked))
 
 
 def require_coverage(model: Model, coverage: float) -> None:

@@ -32,7 +32,7 @@ def _alive(app: FastAPI, state: State) -> None:
             status="healthy" if state.ready else "not ready",
             model_loaded=True,
             model_type=model.card.kind,
-            device=str(getattr(model.classifier, "device", "cpu")),
+            device=state.holder.now.device,
             num_classes=len(model.card.labels),
         )
 

@@ -87,9 +87,18 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()  # nothing was asked, nothing is answered
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer in place of the application, unless it is just answering an earlier request, and close."""
+        """Answer in place of the application and close; answers to earlier requests that are on their way go first."""
         type(self).refused(refusal)
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        current = self.cycle
+        if current is not None and not current.response_complete:
+            if not current.more_body:  # it is a later request that is wrong: nobody hears of it
+                current.keep_alive = False
+                self.flow.pause_reading()
+                return
+            if current.response_started or self.pipeline:
+                self.transport.abort()
+                return
+        if not self.transport.is_closing():
             body = refusal.body
             head = STATUS_LINE[refusal.status] + (
                 b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"

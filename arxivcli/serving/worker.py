@@ -37,12 +37,20 @@ _SAME_SIGNAL = 1.0
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, told by us when to end."""
+    """uvicorn's server, told by us when to end; `cut` says whether requests had to be cut off for that."""
+
+    cut = False
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals are our business."""
         yield
+
+    async def _wait_tasks_to_complete(self) -> None:
+        """Until all is answered; cancelled when that takes too long."""
+        self.cut = True
+        await super()._wait_tasks_to_complete()
+        self.cut = bool(self.server_state.tasks)
 
 
 class Worker:
@@ -111,7 +119,7 @@ class Worker:
             if self._journal is not None:
                 self._journal.close()
             self._logbook.close()
-        return 128 + self._stopped_by if self._server.force_exit else 0
+        return 128 + self._stopped_by if self._server.cut else 0
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -139,11 +147,10 @@ class Worker:
         if self.state.closing:
             if time.monotonic() - self._told < _SAME_SIGNAL:
                 return
-            self._stopped_by = number
             self._server.force_exit = True
             self._server.should_exit = True
             return
-        self.state.closing, self._told = True, time.monotonic()
+        self.state.closing, self._told, self._stopped_by = True, time.monotonic(), number
         self._logbook.say("ending", signal=signal.Signals(number).name)
         asyncio.get_running_loop().call_later(self._service.drain, self._end)
 
