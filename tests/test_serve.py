@@ -119,7 +119,7 @@ def test_a_bad_line_has_an_error_and_harms_no_other(service: Served) -> None:
         None,
         "the line is not JSON (line 1, column 2)",
         "abstract is missing",
-        "title and abstract have no words",
+        "title has no words",
         None,
     ]
 

@@ -7,7 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from served import Served, serving
+
+from arxivcli.serving.bodies import VISIBLE
+from arxivcli.text import clean_one
 
 
 def explored(served: Served, *options: str) -> None:
@@ -18,7 +23,13 @@ def explored(served: Served, *options: str) -> None:
         "examples,coverage,fuzzing", "--generation-deterministic", "--no-color", *options,
     ]  # fmt: skip
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=300, env=os.environ | {"COLUMNS": "160"}
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env=os.environ
+        | {"COLUMNS": "160", "SCHEMATHESIS_HOOKS": "schemathesis_lines", "PYTHONPATH": str(Path(__file__).parent)},
     )
     assert done.returncode == 0, done.stdout[-6000:]
     assert re.search(r"[1-9]\d* test cases? generated|[1-9]\d* generated", done.stdout), done.stdout[-2000:]
@@ -37,3 +48,11 @@ def test_the_description_is_true_with_a_token(handmade_model: Path, tmp_path: Pa
     token.write_text("a-token-of-many-characters")
     with serving("--model", handmade_model, "--token-file", token, "--max-chars", 300, *guarded) as served:
         explored(served, "-H", "Authorization: Bearer a-token-of-many-characters")
+
+
+@given(
+    st.text(max_size=6)
+    | st.text(alphabet="\x00\t \x85\xa0\xad\u061c\u1680\u180e\u200b\u2028\u202f\u2066\u3000\ufeffa\u0301")
+)
+def test_a_title_with_words_is_one_of_which_cleaning_leaves_something(title: str) -> None:
+    assert (re.search(VISIBLE, title) is not None) == bool(clean_one(title))

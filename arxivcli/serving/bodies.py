@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,9 @@ LINES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl
 _LINGER: Final = 2.0
 _LINGER_BYTES: Final = 8 << 20
 LONGEST_ID: Final = 200
+VISIBLE: Final = r"[^\s\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+"""What `text.clean` leaves something of; in the regular expressions of Python and of JSON schema alike."""
+_VISIBLE: Final = re.compile(VISIBLE)
 
 
 class Body:
@@ -131,6 +135,8 @@ def paper(value: Any, most: int, where: str = "") -> tuple[str, str, str]:
     if type(value) is not dict:
         raise Refusal(422, f"{where}give an object with title and abstract")
     title = _text(value, "title", most, where)
+    if _VISIBLE.search(title) is None:
+        raise Refusal(422, f"{where}title has no words")
     abstract = _text(value, "abstract", most, where)
     identifier = value.get("id")
     if identifier is None:
@@ -141,11 +147,11 @@ def paper(value: Any, most: int, where: str = "") -> tuple[str, str, str]:
 
 
 def papers(value: Any, limits: Limits) -> list[tuple[str, str, str]]:
-    """The papers of a list. Raises Refusal: 422 that names the first paper that is none, 413 for too many."""
+    """The papers of a list. Raises Refusal (422) for too many, or that names the first that is none."""
     if type(value) is not list or not value:
         raise Refusal(422, "give a list of one paper or more")
     if len(value) > limits.items:
-        raise Refusal(413, f"give {limits.items:,} papers at most, or a stream of lines")
+        raise Refusal(422, f"give {limits.items:,} papers at most, or a stream of lines")
     return [paper(one, limits.characters, f"paper {number}: ") for number, one in enumerate(value, 1)]
 
 

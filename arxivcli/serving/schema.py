@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from arxivcli.serving.bodies import JSON, LINES, LONGEST_ID
+from arxivcli.serving.bodies import JSON, LINES, LONGEST_ID, VISIBLE
 
 if TYPE_CHECKING:
     from arxivcli.serving.settings import Limits
@@ -163,7 +163,7 @@ def paper(limits: Limits) -> dict[str, Any]:
         "title": "Paper",
         "required": ["title", "abstract"],
         "properties": {
-            "title": {**text, "description": "Formulas in TeX are fine."},
+            "title": {**text, "pattern": VISIBLE, "description": "Formulas in TeX are fine."},
             "abstract": text,
             "id": {
                 "type": ["string", "null"],
@@ -183,7 +183,7 @@ def one_body(limits: Limits) -> dict[str, Any]:
 def many_bodies(limits: Limits) -> dict[str, Any]:
     """The bodies of `/predict/batch`."""
     listed = {"type": "array", "minItems": 1, "maxItems": limits.items, "items": paper(limits)}
-    lines = {"schema": {"type": "string"}, "example": '{"title": "...", "abstract": "..."}\n'}
+    lines = {"schema": {"description": "A paper a line."}, "example": '{"title": "...", "abstract": "..."}\n'}
     return {
         "required": True,
         "content": {JSON: {"schema": listed, "example": [PAPER]}} | dict.fromkeys(LINES, lines),
