@@ -133,21 +133,22 @@ def rest(connection: socket.socket) -> bytes:
 
 @contextmanager
 def serving(
-    *options: object, program: Sequence[str] = PROGRAM, prepare: Callable[[], None] | None = None, shell: str = ""
+    *options: object,
+    program: Sequence[str] = PROGRAM,
+    prepare: Callable[[], None] | None = None,
+    cwd: Path | None = None,
 ) -> Iterator[Served]:
     """A service that is ready; it is killed afterwards if it still runs. `prepare` runs in its process before it."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         command = [*program, "serve", "--port", "0", *map(str, options)]
-        if shell:
-            command = ["bash", "-c", f'exec "$@" {shell}', "bash", *command]
         with log.open("wb") as file:
             process = subprocess.Popen(
                 command,
                 stdout=subprocess.DEVNULL,
                 stderr=file,
                 preexec_fn=prepare,  # noqa: PLW1509  nothing else runs in that process yet
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                cwd=cwd,
                 start_new_session=True,
             )
         try:

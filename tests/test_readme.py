@@ -2,17 +2,19 @@
 
 A transcript is a ```console block: lines that begin with `$ ` are commands, the lines under them what they print on
 stdout. They run in a copy of examples/ under that name. Numbers, bars and spacing may differ; `...` stands for any
-lines.
+lines. A service goes on while the commands after it ask it; what is shown under it is what it says on stderr.
 """
 
 import os
 import pty
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ import pytest
 import small_hub
 import small_scibert
 from double import Double
+from served import serving
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,6 +35,8 @@ NOT_RUN = (
     "docker ",
 )
 """Commands that install things; all others must run here."""
+
+SERVE, PORT = "arxivcli serve", ":8000"
 
 INSTALLED = "pip install uv && uv run "
 """Already true where tests run: what follows it is run."""
@@ -144,11 +149,43 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
         }
 
 
+class Services:
+    """What `arxivcli serve` started; the last one is asked in the place of port 8000."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.running = ExitStack()
+        self.port = 8000
+
+    def run(self, command: str) -> tuple[int, str, str]:
+        options = shlex.split(command.removeprefix(SERVE))
+        served = self.running.enter_context(serving(*options, cwd=self.folder))
+        self.port = served.port
+        said = served.said()
+        return 0, said.splitlines()[0], said
+
+    def command(self, shown: str) -> str:
+        return shown.replace(PORT, f":{self.port}")
+
+
+@pytest.fixture(scope="module")
+def services(folder: Path) -> Iterator[Services]:
+    found = Services(folder)
+    with found.running:
+        yield found
+
+
 @pytest.mark.parametrize("shown", transcripts(), ids=lambda shown: f"line {shown.line}")
-def test_the_readme_shows_what_happens(shown: Shown, folder: Path, servers: dict[str, str]) -> None:
+def test_the_readme_shows_what_happens(shown: Shown, folder: Path, servers: dict[str, str], services: Services) -> None:
     if shown.command.startswith(NOT_RUN):
         return
-    code, stdout, stderr = on_terminal(shown.command.removeprefix(INSTALLED), folder, servers)
+    if shown.command.startswith("curl ") and shutil.which("curl") is None:
+        pytest.skip("there is no curl here")
+    if shown.command.startswith(SERVE):
+        code, stdout, stderr = services.run(shown.command)
+    else:
+        command = services.command(shown.command.removeprefix(INSTALLED))
+        code, stdout, stderr = on_terminal(command, folder, servers)
     assert code == 0, stderr
     expected = [p for line in shown.output if (p := plain(line))]
     seen = [p for line in stdout.splitlines() if (p := plain(line))]

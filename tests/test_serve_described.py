@@ -15,7 +15,7 @@ from arxivcli.serving.bodies import VISIBLE
 from arxivcli.text import clean_one
 
 
-def explored(served: Served, *options: str) -> None:
+def explored(served: Served, folder: Path, *options: str) -> None:
     """Let schemathesis ask in every way it knows for a few seconds."""
     command = [
         Path(sys.executable).with_name("st"), "run", f"http://127.0.0.1:{served.port}/openapi.json",
@@ -28,6 +28,7 @@ def explored(served: Served, *options: str) -> None:
         text=True,
         check=False,
         timeout=300,
+        cwd=folder,
         env=os.environ
         | {"COLUMNS": "160", "SCHEMATHESIS_HOOKS": "schemathesis_lines", "PYTHONPATH": str(Path(__file__).parent)},
     )
@@ -35,9 +36,9 @@ def explored(served: Served, *options: str) -> None:
     assert re.search(r"[1-9]\d* test cases? generated|[1-9]\d* generated", done.stdout), done.stdout[-2000:]
 
 
-def test_the_description_is_true(handmade_model: Path) -> None:
+def test_the_description_is_true(handmade_model: Path, tmp_path: Path) -> None:
     with serving("--model", handmade_model, "--max-items", 20, "--max-chars", 300) as served:
-        explored(served)
+        explored(served, tmp_path)
         assert "bug" not in served.said()
 
 
@@ -47,7 +48,7 @@ def test_the_description_is_true_with_a_token(handmade_model: Path, tmp_path: Pa
     token.touch(0o600)
     token.write_text("a-token-of-many-characters")
     with serving("--model", handmade_model, "--token-file", token, "--max-chars", 300, *guarded) as served:
-        explored(served, "-H", "Authorization: Bearer a-token-of-many-characters")
+        explored(served, tmp_path, "-H", "Authorization: Bearer a-token-of-many-characters")
 
 
 @given(

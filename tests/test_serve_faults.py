@@ -349,9 +349,8 @@ def workers(served: Served) -> set[int]:
 
 
 @pytest.fixture
-def crew(handmade_model: Path, tmp_path: Path) -> Iterator[Served]:
-    folder = shutil.copytree(handmade_model, tmp_path / "model")
-    with serving("--model", folder, "--workers", 2, program=misbehaving.PROGRAM) as served:
+def crew(handmade_model: Path) -> Iterator[Served]:
+    with serving("--model", handmade_model, "--workers", 2, program=misbehaving.PROGRAM) as served:
         yield served
 
 
@@ -378,11 +377,21 @@ def test_workers_end_with_who_looks_after_them(crew: Served) -> None:
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in found))
 
 
-def test_workers_read_their_model_again_together(crew: Served, tmp_path: Path) -> None:
-    version = renamed(tmp_path / "model")
-    crew.process.send_signal(signal.SIGHUP)
-    until(lambda: crew.said().count(f"reloaded model=renamed version={version}") == 2)
-    assert {crew.ask("/model").json["name"] for _ in range(10)} == {"renamed"}
+def test_workers_read_their_model_again_together(handmade_model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(handmade_model, tmp_path / "model")
+    token = tmp_path / "token"
+    token.touch(0o600)
+    token.write_text("a-token-of-many-characters")
+    headers = {"authorization": "Bearer a-token-of-many-characters"}
+    with serving("--model", folder, "--workers", 2, "--token-file", token) as served:
+        version = renamed(folder)
+        served.process.send_signal(signal.SIGHUP)
+        until(lambda: served.said().count(f"reloaded model=renamed version={version}") == 2)
+        assert {served.ask("/model", headers=headers).json["name"] for _ in range(10)} == {"renamed"}
+        version = renamed(folder, "again")
+        assert served.ask("/admin/reload", method="POST", headers=headers).json == {"name": "again", "version": version}
+        until(lambda: served.said().count(f"reloaded model=again version={version}") == 3)
+        assert {served.ask("/model", headers=headers).json["name"] for _ in range(10)} == {"again"}
 
 
 def test_a_damaged_model_ends_all_workers_before_they_begin(handmade_model: Path, tmp_path: Path) -> None:
@@ -405,13 +414,13 @@ def damage(folder: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
 
 
-def renamed(folder: Path) -> str:
+def renamed(folder: Path, name: str = "renamed") -> str:
     """Another model in the same place: its version."""
     import dataclasses
 
     from arxivcli import storage
 
-    card.write(folder, dataclasses.replace(card.read(folder), name="renamed"))
+    card.write(folder, dataclasses.replace(card.read(folder), name=name))
     return storage.sha256(folder / card.CARD)[:12]
 
 

@@ -62,7 +62,12 @@ def test_without_texts_lengths_and_hashes_are_kept(handmade_model: Path, tmp_pat
     assert "secret" not in json.dumps([first, again])
     assert (first["title_characters"], first["abstract_characters"]) == (18, len(PAPER["abstract"]))
     assert first["sha256"] == again["sha256"]
+    assert first["title"] == "x x x x"
     assert first["predictions"][0]["category"] == reply["top_category"]  # type: ignore[index]
+    [file] = (tmp_path / "log").iterdir()
+    [read] = prediction_log.read(file)
+    assert read.categories.to_pylist() == [reply["top_category"]] * 2
+    assert read.reading.errors.null_count == 2
 
 
 @pytest.fixture

@@ -20,6 +20,10 @@ HEAVY = {
     "wandb",
     "nvitop",
     "fastapi",
+    "uvicorn",
+    "uvloop",
+    "prometheus_client",
+    "pydantic",
     "safetensors",
     "orjson",
     "matplotlib",
@@ -42,7 +46,15 @@ def imported(*arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["drift", "--help"], ["models", "--help"], ["models", "labels", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["drift", "--help"],
+        ["serve", "--help"],
+        ["models", "--help"],
+        ["models", "labels", "--help"],
+    ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert not imported(*arguments) & HEAVY

@@ -120,7 +120,10 @@ class Journal:
 
 
 def redacted(papers: pa.RecordBatch, predictions: pa.RecordBatch, time: datetime) -> bytes:
-    """The lines that log PREDICTIONS without a word of PAPERS: their lengths, and a hash that tells equal papers."""
+    """The lines that log PREDICTIONS without a word of PAPERS: an `x` for each, lengths, a hash that equals tell.
+
+    So `arxivcli drift` can read them, and compares their answers and how many words they have.
+    """
     lines = []
     for paper, answer in zip(papers.to_pylist(), predictions.to_pylist(), strict=True):
         pairs = zip(answer["labels"], answer["scores"], strict=True)
@@ -128,6 +131,8 @@ def redacted(papers: pa.RecordBatch, predictions: pa.RecordBatch, time: datetime
         record = {
             "id": paper["id"],
             "time": time,
+            "title": _crossed_out(paper["title"]),
+            "abstract": _crossed_out(paper["abstract"]),
             "title_characters": len(paper["title"]),
             "abstract_characters": len(paper["abstract"]),
             "sha256": hashlib.sha256(text.encode()).hexdigest(),
@@ -135,3 +140,7 @@ def redacted(papers: pa.RecordBatch, predictions: pa.RecordBatch, time: datetime
         }
         lines.append(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
     return b"".join(lines)
+
+
+def _crossed_out(text: str) -> str:
+    return " ".join("x" for _ in text.split())

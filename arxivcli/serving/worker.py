@@ -168,7 +168,7 @@ class Worker:
 
 def _told(task: asyncio.Task[Any]) -> None:
     """The log has it already."""
-    error = task.exception()
+    error = None if task.cancelled() else task.exception()
     if error is not None and not isinstance(error, ArxivcliError):
         raise error
 
