@@ -399,6 +399,7 @@ def test_answers_are_those_of_the_step(service: Served, handmade_model: Path) ->
 
     paper = records(1)[0]
     expected = answer(shelf.load(str(handmade_model)), one_paper(paper["title"], paper["abstract"]), Question(6))
+    assert service.ask("/predict?top=1000", paper).json == service.ask("/predict?top=6", paper).json
     reply = service.ask("/predict?top=6", {"title": paper["title"], "abstract": paper["abstract"]}).json
     assert [entry["category"] for entry in reply["predictions"]] == expected["labels"][0].as_py()
     scores = expected["scores"][0].as_py()

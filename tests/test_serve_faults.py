@@ -216,6 +216,7 @@ def test_who_has_left_is_not_computed_for(service: Served) -> None:
             connection.close()
         assert slow.result().status == 200
     assert service.metric("arxivcli_batch_papers_sum") == before + 1
+    assert service.metric('arxivcli_errors_total{type="client left"}') == 5
 
 
 def test_what_is_too_late_is_said_and_not_computed(handmade_model: Path) -> None:

@@ -23,7 +23,6 @@ HEAVY = {
     "uvicorn",
     "uvloop",
     "prometheus_client",
-    "pydantic",
     "safetensors",
     "orjson",
     "matplotlib",

@@ -24,6 +24,9 @@ Answer = TypeVar("Answer")
 GIVEN_UP = 5
 """Requests in a row that the model failed at, after which the service says that it is not ready."""
 
+LEFT = 499
+"""The status, as nginx writes it, of a request whose client has left; nobody gets it."""
+
 LATE = "no answer within the deadline; ask again later, or for fewer papers at once"
 FULL = "too many requests are waiting; ask again in a second"
 
@@ -162,6 +165,8 @@ class Batcher(Generic[Asked, Answer]):
             if waiting.wanted:
                 batch.append(waiting)
                 papers += len(waiting.asked)
+            elif not waiting.answers.done():
+                waiting.answers.set_exception(Refusal(LEFT, "nobody waits for the answer"))
         if not self._queue:
             self._arrived.clear()
         return batch

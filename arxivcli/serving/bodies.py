@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 JSON: Final = "application/json"
 LINES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+_DRIP: Final = 100
+"""Bytes a second that a stream must bring on average while it is waited for."""
 _LINGER: Final = 2.0
 _LINGER_BYTES: Final = 8 << 20
 LONGEST_ID: Final = 200
@@ -77,10 +79,12 @@ class Body:
     async def lines(self) -> AsyncIterator[list[bytes]]:
         """Its lines, those together that came together. Raises Refusal as `read` does, and for too long a line."""
         self._check(self._limits.stream)
-        rest, size = b"", 0
+        rest, size, waited = b"", 0, 0.0
         while not self.complete:
-            self._late = time.monotonic() + self._limits.read_seconds
+            began = time.monotonic()
+            self._late = began + min(self._limits.read_seconds, self._limits.read_seconds - waited + size / _DRIP)
             message = await self.receive()
+            waited += time.monotonic() - began
             if message["type"] == "http.disconnect":
                 raise Refusal(400, "the body is not complete")
             size += len(message["body"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from multiprocessing import connection, get_context
 from typing import TYPE_CHECKING, Any
 
-from arxivcli.errors import ArxivcliError, TrainingError
+from arxivcli.errors import ArxivcliError
 
 if TYPE_CHECKING:
     import socket
@@ -110,7 +110,7 @@ class Crew:
         if self._ending:
             self._codes.append(process.exitcode if process.exitcode >= 0 else 128 - process.exitcode)
         elif not self._announced and not place.ready:
-            self._failure = self._failure or TrainingError("a worker process ended before it was ready")
+            self._failure = self._failure or ArxivcliError("a worker process ended before it was ready")
             self._end(signal.SIGTERM)
         else:
             place.ready = False

@@ -10,7 +10,9 @@ import hmac
 import math
 import secrets
 import time
+import traceback
 from itertools import count
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
 from arxivcli.serving import rates
@@ -76,7 +78,10 @@ class Guard:
             await exchange.refuse(refusal)
         except Exception as error:  # noqa: BLE001  a bug is logged with the request it happened to
             self._telemetry.error("bug")
-            self._logbook.say("bug", "error", request=exchange.identifier, error=f"{type(error).__name__}: {error}")
+            frames = traceback.extract_tb(error.__traceback__)[-3:]
+            where = ", ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in frames)
+            told = f"{type(error).__name__}: {error}"
+            self._logbook.say("bug", "error", request=exchange.identifier, error=told, where=where)
             await exchange.refuse(bug(exchange.identifier))
         finally:
             self._account(exchange)
@@ -120,14 +125,14 @@ class Guard:
     def _account(self, exchange: _Exchange) -> None:
         scope, status, seconds = exchange.scope, exchange.status, time.perf_counter() - exchange.began
         route = getattr(scope.get("route"), "path", "other")
-        self._telemetry.request(route, scope["method"], status, seconds)
-        if status >= _SERVER_ERROR or status in _TELLING:
-            self._telemetry.error(_TELLING.get(status, "server"))
+        self._telemetry.request(route, exchange.method, status, seconds)
+        if status >= _SERVER_ERROR or status in _KINDS:
+            self._telemetry.error(kind(status))
         if self._service.access_log:
             self._logbook.say(
                 "request",
                 request=exchange.identifier,
-                method=scope["method"],
+                method=exchange.method,
                 path=scope["path"],
                 status=status,
                 ms=round(seconds * 1000, 1),
@@ -135,10 +140,15 @@ class Guard:
             )
 
 
-_TELLING: Final = {
+_KINDS: Final = {
     400: "bad request", 401: "unauthorised", 408: "too slow", 413: "too long", 415: "media type", 422: "no paper",
-    429: "too often", 431: "headers too long", 503: "busy", 504: "too late",
+    429: "too often", 431: "headers too long", 499: "client left", 503: "busy", 504: "too late",
 }  # fmt: skip
+
+
+def kind(status: int) -> str:
+    """What the metrics call an error of that status."""
+    return _KINDS.get(status, "server")
 
 
 class _Exchange:
@@ -152,8 +162,9 @@ class _Exchange:
         self.body = Body(receive, headers, service.limits)
         self.status = 0
         self.extra: list[tuple[bytes, bytes]] = []
+        self.method: str = scope["method"]
         # What is asked with HEAD is answered as with GET; uvicorn leaves out the body.
-        self.scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        self.scope = {**scope, "method": "GET"} if self.method == "HEAD" else scope
         self.scope.setdefault("state", {}).update(request_id=self.identifier, body=self.body)
         self._send = send
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from arxivcli import parallel
 from arxivcli.errors import StorageError, UsageError
 from arxivcli.models import card, shelf
 from arxivcli.serving.crew import Crew
@@ -71,6 +72,7 @@ def serve(service: Service, began: Callable[[str], None]) -> int:
     limiter = None if service.limits.rate is None else Rates(service.limits.rate)
     where = url(sockets[0])
     hangup = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # under nohup it stays ignored
+    os.environ.pop(_MULTIPROCESS, None)  # what other programs count is not ours
     if service.workers == 1:
         return _run(service, sockets[0], limiter, lambda: began(where), hangup=hangup)
 
@@ -79,6 +81,8 @@ def serve(service: Service, began: Callable[[str], None]) -> int:
             other.close()
         return _run(service, sockets[place], limiter, ready, hangup=hangup, parent=parent, lifeline=lifeline)
 
+    # Libraries that compute on all cores would be in each other's way.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, parallel.cores() // service.workers)))
     with _counting_together() as folder:
         return Crew(work, sockets, lambda: began(where), lambda process: _forget(process, folder), hangup).run()
 

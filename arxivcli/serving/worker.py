@@ -15,6 +15,7 @@ import uvicorn
 
 from arxivcli.errors import ArxivcliError
 from arxivcli.serving.app import application
+from arxivcli.serving.guard import kind
 from arxivcli.serving.holder import Holder
 from arxivcli.serving.journal import Journal
 from arxivcli.serving.logbook import Logbook, Passing
@@ -94,7 +95,7 @@ class Worker:
         app = application(self.state, limiter)
         config = uvicorn.Config(
             app,
-            http=protocol(service.limits, lambda refusal: telemetry.error(str(refusal.status))),
+            http=protocol(service.limits, lambda refusal: telemetry.error(kind(refusal.status))),
             ws="none",
             lifespan="on",
             log_config=None,
