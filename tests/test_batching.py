@@ -109,6 +109,29 @@ def test_the_queue_has_an_end_and_those_who_left_no_place_in_a_batch() -> None:
     assert scorer.batches == [[1], [6, 6]]
 
 
+def test_nobody_is_let_in_who_could_not_be_answered_in_time() -> None:
+    def slow(asked: Sequence[int]) -> list[int]:
+        time.sleep(0.02 * len(asked))
+        return list(asked)
+
+    async def run() -> list[list[int] | BaseException]:
+        batcher = Batcher(slow, Batches(papers=4, queue=1000))
+        await batcher.ask([1, 1, 1, 1], late())
+        asked = []
+        for number in range(200):  # twice as many as can be answered, each in a second
+            asked.append(asyncio.create_task(batcher.ask([number], late(1.0))))
+            await asyncio.sleep(0.01)
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        await batcher.close()
+        return found
+
+    outcomes = asyncio.run(run())
+    statuses = [outcome.status for outcome in outcomes if isinstance(outcome, Refusal)]
+    assert statuses.count(503) > 20
+    assert statuses.count(504) < 5
+    assert len(outcomes) - len(statuses) > 60
+
+
 def test_failures_in_a_row_are_counted_until_one_succeeds() -> None:
     failed: list[Exception] = []
 

@@ -79,6 +79,7 @@ def _predicting(app: FastAPI, state: State) -> None:
 
     @app.post(
         "/predict",
+        tags=["predict"],
         summary="Name the categories of a paper",
         response_model=schema.Answer,
         responses=schema.refusals(408, 413, 415, 422, 500, 503, 504),
@@ -99,6 +100,7 @@ def _predicting(app: FastAPI, state: State) -> None:
 
     @app.post(
         "/predict/batch",
+        tags=["predict"],
         summary="Name the categories of many papers",
         description="A list is answered with a list. Lines (NDJSON) are answered line by line while they come; a line "
         "that is no paper is answered with an error and harms no other.",
@@ -125,13 +127,19 @@ def _predicting(app: FastAPI, state: State) -> None:
 
 
 def _looking(app: FastAPI, state: State) -> None:
-    @app.get("/labels", summary="All that can be answered", responses=schema.refusals())
+    @app.get("/labels", tags=["model"], summary="All that can be answered", responses=schema.refusals())
     async def labels() -> schema.Labels:
         card = state.holder.now.model.card
         found = [schema.Label(label=label, name=taxonomy.name(label)) for label in card.labels]
         return schema.Labels(level=card.level, labels=found)
 
-    @app.get("/model", summary="The model's card", response_model=schema.ModelCard, responses=schema.refusals())
+    @app.get(
+        "/model",
+        tags=["model"],
+        summary="The model's card",
+        response_model=schema.ModelCard,
+        responses=schema.refusals(),
+    )
     async def model() -> Response:
         loaded = state.holder.now
         card = asdict(loaded.model.card)

@@ -27,6 +27,11 @@ GIVEN_UP = 5
 LEFT = 499
 """The status, as nginx writes it, of a request whose client has left; nobody gets it."""
 
+_PATIENCE = 0.5
+"""The share of its time that a request may have to wait for others."""
+_NEWEST = 0.2
+"""How much the newest batch counts in the seconds that a paper takes."""
+
 LATE = "no answer within the deadline; ask again later, or for fewer papers at once"
 FULL = "too many requests are waiting; ask again in a second"
 
@@ -81,6 +86,7 @@ class Batcher(Generic[Asked, Answer]):
         self._task = self._loop.create_task(self._work())
         self._busy_since: float | None = None
         self._last = (0, 0.0)
+        self._pace = 0.0
         self.failures = 0
         self.waiting = 0
 
@@ -114,9 +120,9 @@ class Batcher(Generic[Asked, Answer]):
 
         Raises Refusal when the queue is full (503) or the deadline passes (504), and what the model raises.
         """
-        while patient and self.waiting + len(asked) > self._batches.queue and time.monotonic() < deadline:
+        while patient and not self._room(len(asked), deadline) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
-        if self.waiting + len(asked) > self._batches.queue:
+        if not self._room(len(asked), deadline):
             raise busy(FULL)
         size = self._batches.papers
         parts = [
@@ -151,6 +157,14 @@ class Batcher(Generic[Asked, Answer]):
             if batch:
                 await self._answer(batch)
 
+    def _room(self, papers: int, deadline: float) -> bool:
+        """Whether so many more may wait: there is a place, and those before will be done long before the deadline.
+
+        Let in regardless, everybody would wait nearly as long as they can, and most answers would come too late.
+        """
+        before = self.waiting * self._pace
+        return self.waiting + papers <= self._batches.queue and before <= _PATIENCE * (deadline - time.monotonic())
+
     def _company_pays(self) -> bool:
         """Whether to wait a little: others came together lately, and scoring takes so long that the wait is small."""
         papers, seconds = self._last
@@ -181,6 +195,7 @@ class Batcher(Generic[Asked, Answer]):
             began, self._busy_since = self._busy_since, None
         papers, seconds = sum(len(waiting.asked) for waiting in batch), time.monotonic() - began
         self._last = papers, seconds
+        self._pace += _NEWEST * (seconds / papers - self._pace)
         self._scored(papers, seconds)
         for waiting, outcome in zip(batch, outcomes, strict=True):
             self.failures = self.failures + 1 if isinstance(outcome, Exception) else 0

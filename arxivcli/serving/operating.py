@@ -25,7 +25,7 @@ def add(app: FastAPI, state: State) -> None:
 
 
 def _alive(app: FastAPI, state: State) -> None:
-    @app.get("/health", summary="How the service is", responses=schema.alive())
+    @app.get("/health", tags=["operate"], summary="How the service is", responses=schema.alive())
     async def health() -> schema.Health:
         model = state.holder.now.model
         return schema.Health(
@@ -36,13 +36,13 @@ def _alive(app: FastAPI, state: State) -> None:
             num_classes=len(model.card.labels),
         )
 
-    @app.get("/livez", summary="Whether it should go on running", responses=schema.alive(503))
+    @app.get("/livez", tags=["operate"], summary="Whether it should go on running", responses=schema.alive(503))
     async def livez() -> schema.Said:
         if state.batcher.hung:
             raise busy("the model hangs")
         return schema.Said(status="alive")
 
-    @app.get("/readyz", summary="Whether requests should be sent here", responses=schema.alive(503))
+    @app.get("/readyz", tags=["operate"], summary="Whether requests should be sent here", responses=schema.alive(503))
     async def readyz() -> schema.Said:
         if not state.ready:
             raise busy("it is about to end" if state.closing else "the model fails or hangs")
@@ -57,7 +57,7 @@ def _numbers(app: FastAPI, state: State) -> None:
     text: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
     own = {"response_class": Response, "responses": {**text, **schema.refusals(token=state.service.access.metrics)}}
 
-    @app.get("/metrics", summary="Numbers for Prometheus", **own)  # type: ignore[arg-type]
+    @app.get("/metrics", tags=["operate"], summary="Numbers for Prometheus", **own)  # type: ignore[arg-type]
     @app.get("/metrics/", include_in_schema=False)
     async def metrics() -> Response:
         state.telemetry.state(state.batcher.waiting, state.ready)
@@ -65,6 +65,7 @@ def _numbers(app: FastAPI, state: State) -> None:
 
     @app.post(
         "/admin/reload",
+        tags=["operate"],
         summary="Read the model's folder again",
         description="The new model answers from one request to the next. One that is damaged is refused.",
         responses=schema.refusals(403, 409),
