@@ -204,6 +204,34 @@ def test_more_than_can_be_served_is_refused_at_once(handmade_model: Path) -> Non
         assert served.predict().status == 200
 
 
+def test_who_comes_again_at_once_after_a_refusal_has_to_wait(handmade_model: Path) -> None:
+    """Refusing the same impatient few over and over would leave no time for answers."""
+    options = ("--queue", 1, "--max-items", 1, "--batch", 1)
+    with (
+        serving("--model", handmade_model, *options, program=misbehaving.PROGRAM) as served,
+        ThreadPoolExecutor() as pool,
+    ):
+        slow = [pool.submit(served.predict, "sleep 0.5")]
+        time.sleep(0.1)
+        slow.append(pool.submit(served.predict, "sleep 0.5"))
+        time.sleep(0.2)
+        connection = http.client.HTTPConnection(served.host, served.port, timeout=30)
+        connection.request("POST", "/predict", BODY, JSON)
+        refused = connection.getresponse()
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert json.loads(refused.read())["detail"].startswith("too many requests")
+        began = time.monotonic()
+        assert served.ask("/livez").status == 200, "others are heard"
+        connection.request("POST", "/predict", BODY, JSON)
+        answered = connection.getresponse()
+        assert 0.5 < time.monotonic() - began < 10
+        assert answered.status in {200, 503}
+        answered.read()
+        connection.close()
+        assert [job.result().status for job in slow] == [200, 200]
+        assert served.metric('arxivcli_requests_total{method="POST",route="/predict",status="503"}') >= 1
+
+
 def test_who_has_left_is_not_computed_for(service: Served) -> None:
     before = service.metric("arxivcli_batch_papers_sum")
     with ThreadPoolExecutor() as pool:

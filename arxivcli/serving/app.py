@@ -53,7 +53,7 @@ def application(state: State, limiter: Rates | None = None) -> ASGIApp:
         docs.add(app)
     if service.access.tokens:
         docs.require_token(app, {*guard.ALIVE, *(() if service.access.metrics else guard.METRICS)})
-    guarded: ASGIApp = guard.Guard(app, service, state.telemetry, state.logbook, limiter)
+    guarded: ASGIApp = guard.Guard(app, state, limiter)
     if service.access.origins:
         guarded = CORSMiddleware(
             guarded,
@@ -78,7 +78,7 @@ def _predicting(app: FastAPI, state: State) -> None:
     limits, top = state.service.limits, state.service.top
 
     @app.post(
-        "/predict",
+        guard.PREDICT,
         tags=["predict"],
         summary="Name the categories of a paper",
         response_model=schema.Answer,
@@ -96,7 +96,7 @@ def _predicting(app: FastAPI, state: State) -> None:
         return Response(answer.json, media_type=JSON)
 
     # FastAPI describes the route; what it does besides for each request takes as long as all the rest.
-    app.router.routes.insert(0, _Quick("/predict", predict, methods=["POST"]))
+    app.router.routes.insert(0, _Quick(guard.PREDICT, predict, methods=["POST"]))
 
     @app.post(
         "/predict/batch",

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from arxivcli.serving.refusals import Refusal, busy
+from arxivcli.serving.refusals import FULL, Refusal, busy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,6 @@ _NEWEST = 0.2
 """How much the newest batch counts in the seconds that a paper takes."""
 
 LATE = "no answer within the deadline; ask again later, or for fewer papers at once"
-FULL = "too many requests are waiting; ask again in a second"
 
 
 @dataclass(eq=False)
@@ -101,6 +100,10 @@ class Batcher(Generic[Asked, Answer]):
     def failing(self) -> bool:
         """Whether the model has failed so often that it will again."""
         return self.failures >= GIVEN_UP
+
+    def crowded(self, seconds: float) -> bool:
+        """Whether a paper that must be answered within so long would be refused."""
+        return not self._room(1, time.monotonic() + seconds)
 
     async def ask(
         self,

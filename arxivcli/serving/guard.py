@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from arxivcli.serving import rates
 from arxivcli.serving.bodies import Body
-from arxivcli.serving.refusals import Refusal
+from arxivcli.serving.refusals import FULL, Refusal, busy
 from arxivcli.serving.settings import LOOPBACK_NAMES
 
 if TYPE_CHECKING:
@@ -25,17 +25,18 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from arxivcli.serving.logbook import Logbook
     from arxivcli.serving.rates import Allowance, Rates
     from arxivcli.serving.settings import Service
-    from arxivcli.serving.telemetry import Telemetry
+    from arxivcli.serving.state import State
 
 ALIVE: Final = frozenset({"/health", "/livez", "/readyz"})
+PREDICT: Final = "/predict"
 METRICS: Final = frozenset({"/metrics", "/metrics/"})
 PAGES: Final = frozenset({"/", "/docs", "/openapi.json"})
 ASSETS: Final = "/docs/"
 _PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _LONGEST_ID: Final = 64
+_PAUSE: Final = 1.0
 _SERVER_ERROR: Final = 500
 _HARD: Final = [
     (b"x-content-type-options", b"nosniff"),
@@ -50,13 +51,12 @@ _NOTHING_ACTIVE: Final = (b"content-security-policy", b"default-src 'none'; fram
 class Guard:
     """The application behind it is asked only what may be asked."""
 
-    def __init__(
-        self, app: ASGIApp, service: Service, telemetry: Telemetry, logbook: Logbook, limiter: Rates | None = None
-    ) -> None:
+    def __init__(self, app: ASGIApp, state: State, limiter: Rates | None = None) -> None:
         self._app = app
-        self._service = service
-        self._telemetry = telemetry
-        self._logbook = logbook
+        self._state = state
+        service = self._service = state.service
+        self._telemetry = state.telemetry
+        self._logbook = state.logbook
         self._limiter = limiter
         self._named = (f"{secrets.token_hex(6)}-{number:x}" for number in count(1))
         access = service.access
@@ -73,6 +73,8 @@ class Guard:
         exchange = _Exchange(identifier, scope, headers, receive, send, self._service)
         try:
             exchange.extra = self._admit(scope, headers)
+            if scope["path"] == PREDICT and self._state.crowded:
+                await self._send_away(exchange)
             await self._app(exchange.scope, exchange.body.receive, exchange.send)
         except Refusal as refusal:
             await exchange.refuse(refusal)
@@ -104,6 +106,17 @@ class Guard:
             self._authorise(headers)
         return told
 
+    async def _send_away(self, exchange: _Exchange) -> None:
+        """Refuse before anything is spent on a request, and hear this connection again when Retry-After is over.
+
+        Who comes again at once would otherwise cost as much as an answer, and there would be few of these.
+        """
+        await exchange.body.read()
+        exchange.route = PREDICT
+        if (pause := exchange.scope["state"].get("pause")) is not None:
+            pause(_PAUSE)
+        raise busy(FULL)
+
     def _rated(self, scope: Scope, limiter: Rates) -> list[tuple[bytes, bytes]]:
         peer = scope["client"][0] if scope["client"] else ""
         forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
@@ -124,7 +137,7 @@ class Guard:
 
     def _account(self, exchange: _Exchange) -> None:
         scope, status, seconds = exchange.scope, exchange.status, time.perf_counter() - exchange.began
-        route = getattr(scope.get("route"), "path", "other")
+        route = getattr(scope.get("route"), "path", exchange.route)
         self._telemetry.request(route, exchange.method, status, seconds)
         if status >= _SERVER_ERROR or status in _KINDS:
             self._telemetry.error(kind(status))
@@ -161,6 +174,7 @@ class _Exchange:
         self.identifier = identifier
         self.body = Body(receive, headers, service.limits)
         self.status = 0
+        self.route = "other"
         self.extra: list[tuple[bytes, bytes]] = []
         self.method: str = scope["method"]
         # What is asked with HEAD is answered as with GET; uvicorn leaves out the body.

@@ -20,7 +20,7 @@ _LONG = Refusal(431, "the request's first line and headers are too long")
 
 
 class Protocol(HttpToolsProtocol):
-    """A connection that must say in time what it wants; `scope["state"]["transport"]` tells whether it still stands."""
+    """A connection that must say in time what it wants; `scope["state"]` has its `transport` and its `pause`."""
 
     limits: ClassVar[Limits]
     refused: ClassVar[Callable[[Refusal], None]]
@@ -31,6 +31,7 @@ class Protocol(HttpToolsProtocol):
         self._head = 0
         self._in_head = True
         self._timer: asyncio.TimerHandle | None = None
+        self._pause = 0.0
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -51,7 +52,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Let the application see the connection."""
         super().on_message_begin()
-        self.scope["state"]["transport"] = self.transport
+        self.scope["state"].update(transport=self.transport, pause=self.pause)
 
     def on_headers_complete(self) -> None:
         """The application takes over; a body is its business."""
@@ -64,6 +65,18 @@ class Protocol(HttpToolsProtocol):
         """Another request may follow."""
         self._in_head = True
         super().on_message_complete()
+
+    def pause(self, seconds: float) -> None:
+        """After the answer that is being given, hear nothing for so long."""
+        self._pause = seconds
+
+    def on_response_complete(self) -> None:
+        """Another request may be answered, or read."""
+        super().on_response_complete()
+        if self._pause and not self.pipeline:
+            self.flow.pause_reading()
+            self.loop.call_later(self._pause, self.flow.resume_reading)
+            self._pause = 0.0
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  ours says it as all others do
         """What is no HTTP is told so, and cut off."""

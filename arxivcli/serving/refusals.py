@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import orjson
 
+FULL = "too many requests are waiting; ask again in a second"
+
 
 class Refusal(Exception):  # noqa: N818  it is an answer, not a fault of ours
     """An error response: its status, one sentence that repeats nothing of what was sent, and headers besides."""

@@ -69,6 +69,11 @@ class State:
         """Whether requests should be sent here."""
         return not self.closing and not self.batcher.failing and not self.batcher.hung
 
+    @property
+    def crowded(self) -> bool:
+        """Whether another paper would be refused."""
+        return self.batcher.crowded(self.service.limits.deadline)
+
     @asynccontextmanager
     async def running(self, _app: FastAPI) -> AsyncIterator[None]:
         """From the first request to the last."""

@@ -1,11 +1,12 @@
 """`arxivcli serve` under load: real connections on this machine, users who each ask as soon as they have their answer.
 
     python tests/bench/serve.py papers.jsonl [--model NAME|FOLDER] [--users 1 10 50 200] [--seconds 10]
-        [--overload 2000] [--compare] [-- OPTIONS OF arxivcli serve]
+        [--overload 500] [--impatient] [--compare] [-- OPTIONS OF arxivcli serve]
 
 The papers are JSON lines with title and abstract. For every number of users: answers a second, p50, p95 and p99 of the
-time an answer takes, and how many were anything but 200. `--overload` adds that many users at once, most of whom are to
-be refused (503) at once: goodput against the best of the others, how quickly refusals come, and what the memory does.
+time an answer takes, and how many were anything but 200. `--overload` adds that many users at once, many of whom are to
+be refused (503): goodput against the best of the others, how quickly refusals come, and what the memory does. A short
+queue shows it: `-- --queue 100 --max-items 100`. Who is refused comes again after a second, with `--impatient` at once.
 `--compare` measures `--batch 1` as well, in turns: what scoring together is worth.
 """
 
@@ -63,7 +64,9 @@ def requests(path: str) -> list[bytes]:
 
 
 class User(asyncio.Protocol):
-    """Asks, waits for the answer, asks again."""
+    """Asks, waits for the answer, asks again; who is refused comes again when told to, unless `impatient`."""
+
+    impatient = False
 
     def __init__(self, papers: list[bytes], first: int, seen: Seen, counting: asyncio.Event) -> None:
         self.papers, self.next, self.seen, self.counting = papers, first, seen, counting
@@ -75,6 +78,8 @@ class User(asyncio.Protocol):
         self.ask()
 
     def ask(self) -> None:
+        if self.ended:
+            return
         self.asked = time.perf_counter()
         self.transport.write(self.papers[self.next % len(self.papers)])
         self.next += 1
@@ -87,7 +92,9 @@ class User(asyncio.Protocol):
         self.gathered = b""
         if self.counting.is_set():
             self.seen.add(int(head[9:12]), time.perf_counter() - self.asked)
-        if not self.ended:
+        if head[9:12] == b"503" and not self.impatient:
+            asyncio.get_running_loop().call_later(1.0, self.ask)  # as Retry-After says
+        else:
             self.ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -180,10 +187,12 @@ def main() -> None:
     ask.add_argument("--users", type=int, nargs="+", default=[1, 10, 50, 200])
     ask.add_argument("--seconds", type=float, default=10.0)
     ask.add_argument("--overload", type=int, default=0)
+    ask.add_argument("--impatient", action="store_true")
     ask.add_argument("--compare", action="store_true")
     ours, _, options = " ".join(sys.argv[1:]).partition(" -- ")
     asked = ask.parse_args(ours.split())
     asked.options = options.split()
+    User.impatient = asked.impatient
     papers = requests(asked.papers)
     print(f"{len(papers):,} papers, {os.cpu_count()} cores, model {asked.model}, {' '.join(asked.options)}")
     if asked.compare:
