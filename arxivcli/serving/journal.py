@@ -92,11 +92,12 @@ class Journal:
         if self._file is None or self._day != f"{now:%Y%m%d}" or self._size(self._file) + len(frame) > full:
             self._day = f"{now:%Y%m%d}"
             self._file = self._folder / f"{_PREFIX}{now:%Y%m%dT%H%M%S.%f}-{os.getpid()}{_SUFFIX}"
-        with self._file.open("ab") as file:
+        with self._file.open("ab", buffering=0) as file:  # a buffer would try again when it is closed
             before = file.tell()
+            rest = memoryview(frame)
             try:
-                file.write(frame)
-                file.flush()
+                while rest:
+                    rest = rest[file.write(rest) :]
             except OSError:
                 os.ftruncate(file.fileno(), before)
                 raise
