@@ -163,6 +163,20 @@ def test_a_reader_who_stops_reading_is_cut_off(handmade_model: Path) -> None:
         assert served.predict().status == 200
 
 
+def test_an_answer_that_nobody_reads_is_not_kept() -> None:
+    papers = json.dumps([PAPER] * 1000).encode()
+    head = HEAD.replace(b"/predict", b"/predict/batch?top=149") + b"content-length: %d\r\n\r\n" % len(papers)
+    with serving("--read-deadline", 1) as served, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((served.host, served.port))
+        connection.sendall(head + papers)
+        served.hears("path=/predict/batch")
+        before = served.metric("arxivcli_process_open_fds")
+        until(lambda: served.metric("arxivcli_process_open_fds") < before)
+        assert len(rest(connection)) < 7_000_000
+        assert served.predict().status == 200
+
+
 @pytest.mark.usefixtures("fine")
 def test_half_closed_and_reset_connections_do_no_harm(service: Served) -> None:
     for number in range(20):

@@ -111,7 +111,15 @@ def serve(
     access = Access(
         known, guard_metrics, tuple(map(str.lower, allow_host or ())), tuple(cors or ()), networks(trusted_proxy or ())
     )
-    limits = Limits(max_body << 10, max_stream * MIB, max_items, max_chars, 32 << 10, read_deadline, deadline, rate)
+    limits = Limits(
+        body=max_body << 10,
+        stream=max_stream * MIB,
+        items=max_items,
+        characters=max_chars,
+        read_seconds=read_deadline,
+        deadline=deadline,
+        rate=rate,
+    )
     service = Service(
         model,
         device,
@@ -121,14 +129,13 @@ def serve(
         top,
         docs,
         log,
-        access_log and not state(context).quiet,
-        30.0,
-        drain,
-        grace,
-        limits,
-        Batches(batch, batch_wait / 1000, queue, hang_timeout),
-        access,
-        Keeping(log_predictions, log_share, log_size * MIB, log_redact),
+        access_log=access_log and not state(context).quiet,
+        drain=drain,
+        grace=grace,
+        limits=limits,
+        batches=Batches(batch, batch_wait / 1000, queue, hang_timeout),
+        access=access,
+        keeping=Keeping(log_predictions, log_share, log_size * MIB, log_redact),
     )
     _warn(service.local, known, state(context))
     raise typer.Exit(launch.serve(service, lambda where: console.note(state(context), f"serving on {where}")))

@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from arxivcli.serving.refusals import FULL, Refusal, busy
@@ -41,7 +41,6 @@ class _Waiting(Generic[Asked, Answer]):
     deadline: float
     gone: Callable[[], bool]
     answers: asyncio.Future[Sequence[Answer]]
-    began: float = field(default_factory=time.monotonic)
 
     @property
     def wanted(self) -> bool:

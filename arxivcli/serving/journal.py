@@ -100,6 +100,8 @@ class Journal:
                     rest = rest[file.write(rest) :]
             except OSError:
                 os.ftruncate(file.fileno(), before)
+                if before == 0:
+                    self._file.unlink(missing_ok=True)
                 raise
 
     def _forget(self) -> None:

@@ -73,6 +73,8 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Another request may be answered, or read."""
         super().on_response_complete()
+        if unread := self.transport.get_write_buffer_size():
+            self.loop.call_later(self.limits.read_seconds, self._unread, unread)
         if self._pause and not self.pipeline:
             self.flow.pause_reading()
             self.loop.call_later(self._pause, self.flow.resume_reading)
@@ -81,6 +83,14 @@ class Protocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  ours says it as all others do
         """What is no HTTP is told so, and cut off."""
         self._refuse(_NOT_HTTP)
+
+    def _unread(self, before: int) -> None:
+        """An answer of which nothing was read since is not kept any longer."""
+        now = self.transport.get_write_buffer_size()
+        if now and now >= before:
+            self.transport.abort()
+        elif now:
+            self.loop.call_later(self.limits.read_seconds, self._unread, now)
 
     def _wait(self) -> None:
         self._timer = self.loop.call_later(self.limits.read_seconds, self._late)

@@ -189,9 +189,9 @@ def main() -> None:
     ask.add_argument("--overload", type=int, default=0)
     ask.add_argument("--impatient", action="store_true")
     ask.add_argument("--compare", action="store_true")
-    ours, _, options = " ".join(sys.argv[1:]).partition(" -- ")
-    asked = ask.parse_args(ours.split())
-    asked.options = options.split()
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    asked = ask.parse_args(sys.argv[1:end])
+    asked.options = sys.argv[end + 1 :]
     User.impatient = asked.impatient
     papers = requests(asked.papers)
     print(f"{len(papers):,} papers, {os.cpu_count()} cores, model {asked.model}, {' '.join(asked.options)}")
