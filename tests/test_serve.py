@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from invented import records
+from prometheus_client.parser import text_string_to_metric_families
 from served import JSON, LINES, PAPER, Served, serving, together
 
 from arxivcli.steps.classification import Question, answer
@@ -204,6 +205,9 @@ def test_metrics_count_what_happened(service: Served) -> None:
     page = service.ask("/metrics/")
     assert page.headers["content-type"].startswith("text/plain")
     assert b'arxivcli_model_info{kind="fast",name="handmade"' in page.body
+    families = {family.name: family for family in text_string_to_metric_families(page.body.decode())}
+    assert families["arxivcli_request_seconds"].type == "histogram"
+    assert all(name.startswith("arxivcli_") and family.documentation for name, family in families.items())
 
 
 def test_paths_of_strangers_do_not_fill_the_metrics(service: Served) -> None:

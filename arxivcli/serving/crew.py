@@ -51,9 +51,11 @@ class Crew:
         began: Callable[[], None],
         forget: Callable[[int], None],
         hangup: bool,
+        patience: float,
     ) -> None:
         """Each process calls `work` with its place, what to call when it is ready, our pid, and a descriptor that can
         be read from once we have died; `began` is called when all are ready, `forget` with the pid of one that died.
+        Who has not ended so many seconds (`patience`) after being told to is killed.
         """
         self._work = work
         self._sockets = sockets
@@ -63,7 +65,9 @@ class Crew:
         self._context = get_context("fork")
         self._places = [_Place(number) for number in range(len(sockets))]
         self._announced = False
+        self._patience = patience
         self._ending = False
+        self._latest = 0.0
         self._failure: ArxivcliError | None = None
         self._codes = [0]
         self._lifeline = os.pipe()
@@ -81,6 +85,8 @@ class Crew:
             connection.wait([w for place in running for w in (place.process.sentinel, place.pipe)], _TICK)
             for place in self._places:
                 self._look_after(place)
+            if self._ending and time.monotonic() > self._latest:
+                self._tell(signal.SIGKILL)
             if not self._announced and all(place.ready for place in self._places):
                 self._announced = True
                 self._began()
@@ -140,7 +146,7 @@ class Crew:
     def _end(self, _number: int, _frame: Any = None) -> None:
         """All finish what they have; told again they end at once."""
         if not self._ending:
-            self._ending = True
+            self._ending, self._latest = True, time.monotonic() + self._patience
             for bound in self._sockets:
                 bound.close()
         self._tell(signal.SIGTERM)

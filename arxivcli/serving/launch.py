@@ -7,6 +7,7 @@ import signal
 import socket
 import tempfile
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from arxivcli.serving.settings import Service
 
 _BACKLOG = 2048
+_SLACK = 10.0
+"""Seconds a worker process has to end after all that it may wait for."""
 _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -84,7 +87,9 @@ def serve(service: Service, began: Callable[[str], None]) -> int:
     # Libraries that compute on all cores would be in each other's way.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, parallel.cores() // service.workers)))
     with _counting_together() as folder:
-        return Crew(work, sockets, lambda: began(where), lambda process: _forget(process, folder), hangup).run()
+        patience = service.drain + service.grace + _SLACK
+        forget = partial(_forget, folder=folder)
+        return Crew(work, sockets, lambda: began(where), forget, hangup, patience).run()
 
 
 def _run(*arguments: Any, **more: Any) -> int:
