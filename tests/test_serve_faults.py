@@ -420,6 +420,16 @@ def test_workers_end_with_who_looks_after_them(crew: Served) -> None:
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in found))
 
 
+def test_a_worker_that_cannot_end_is_ended(handmade_model: Path) -> None:
+    with serving("--model", handmade_model, "--workers", 2, "--grace", 1) as served:
+        found = workers(served)
+        os.kill(min(found), signal.SIGSTOP)
+        began = time.monotonic()
+        assert served.end() == 128 + signal.SIGKILL
+        assert time.monotonic() - began < 30
+        assert not any(Path(f"/proc/{pid}").exists() for pid in found)
+
+
 def test_workers_read_their_model_again_together(handmade_model: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(handmade_model, tmp_path / "model")
     token = tmp_path / "token"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from arxivcli.serving.settings import Service
 
 _BACKLOG = 2048
-_SLACK = 10.0
+_SLACK = 5.0
 """Seconds a worker process has to end after all that it may wait for."""
 _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
