@@ -1,22 +1,40 @@
-"""`arxivcli serve` with a model that does what titles say: `explode`, `nothing` (no numbers), `sleep 0.3`."""
+"""`arxivcli serve` with a model that does what titles say: `explode`, `nothing` (no numbers), `sleep 0.3`.
+
+It can also say which words count: those that alone would be scored above the average label, or below it.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from arxivcli.models import shelf
 from arxivcli.models.fast import FastClassifier
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from numpy.typing import NDArray
 
 PROGRAM = [sys.executable, str(Path(__file__))]
+
+
+@dataclass(frozen=True)
+class Contribution:
+    text: str
+    value: float
+    where: str
+    spans: tuple[tuple[int, int], ...]
+
+
+class Explanation(list[Contribution]):
+    def strongest(self, most: int) -> list[Contribution]:
+        return sorted((one for one in self if one.value), key=lambda one: -abs(one.value))[:most]
 
 
 class Misbehaving(FastClassifier):
@@ -28,6 +46,18 @@ class Misbehaving(FastClassifier):
         logits = super().scores(texts)
         logits[[title == "nothing" for title in titles]] = np.nan
         return logits
+
+    def contributions(self, texts: pa.StringArray, towards: NDArray[np.int64]) -> list[Explanation]:
+        return [self._explained(*pair) for pair in zip(texts.to_pylist(), towards.tolist(), strict=True)]
+
+    def _explained(self, text: str, label: int) -> Explanation:
+        found = Explanation()
+        fields = zip(("title", "abstract"), text.split("\n"), strict=True)
+        for where, word in [(where, word) for where, field in fields for word in re.finditer(r"\w+", field)]:
+            alone, nothing = super().scores(pa.array([word[0], ""]))
+            lead = alone - alone.mean() - nothing + nothing.mean()
+            found.append(Contribution(word[0].lower(), float(lead[label]), where, (word.span(),)))
+        return found
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ def test_what_is_asked_besides_adds_to_the_answer(service: Served) -> None:
         ("top=1&top=2", "top is there more than once"),
         ("coverage=nan", "coverage must be between 0.50 and 0.99"),
         ("coverage=1", "coverage must be between 0.50 and 0.99"),
+        ("explain=1", "explain must be true or false"),
     ],
 )
 def test_what_cannot_be_asked_is_said(service: Served, query: str, says: str) -> None:
@@ -185,7 +186,7 @@ def test_the_docs_need_no_network(service: Served) -> None:
         assert name in page
         assert service.ask(f"/{name}").status == 200
     assert service.ask("/docs/../app.py").status == 404
-    assert service.ask("/").headers["location"] == "/docs"
+    assert '<a href="docs">' in service.ask("/").body.decode()
     described = service.ask("/openapi.json").json
     assert {"/predict", "/predict/batch", "/health", "/metrics"} <= set(described["paths"])
 
@@ -356,7 +357,44 @@ def test_numbers_that_contradict_each_other_are_refused() -> None:
 def test_the_docs_can_be_off(handmade_model: Path) -> None:
     with serving("--model", handmade_model, "--no-docs") as served:
         assert [served.ask(path).status for path in ("/docs", "/openapi.json", "/docs/swagger-ui.css")] == [404] * 3
-        assert served.ask("/").status == 200
+        page = served.ask("/")
+        assert page.status == 200
+        assert b"docs" not in page.body
+
+
+def test_the_page_can_be_off(handmade_model: Path) -> None:
+    with serving("--model", handmade_model, "--no-page") as served:
+        assert [served.ask(path).status for path in ("/", "/docs")] == [404, 200]
+
+
+def test_words_that_count_are_named_where_they_stand(service: Served) -> None:
+    reply = service.ask("/predict?explain=true", {"title": "Primes  and\nGalaxies", "abstract": "𝄞 zeta, zeta"}).json
+    assert list(reply) == ["top_category", "predictions", "explanation", "cleaned"]
+    assert reply["cleaned"] == {"title": "Primes and Galaxies", "abstract": "𝄞 zeta, zeta"}
+    for word in reply["explanation"]:
+        said = reply["cleaned"][word["where"]]
+        places = zip(word["begins"], word["ends"], strict=True)
+        assert {said[begin:end].lower() for begin, end in places} == {word["text"]}
+    assert {(word["text"], word["contribution"] > 0) for word in reply["explanation"]} == {
+        ("primes", True), ("galaxies", False), ("zeta", True)
+    }  # fmt: skip
+
+
+def test_lists_and_lines_are_explained_too(service: Served) -> None:
+    alone = service.ask("/predict?explain=true", PAPER).json
+    assert service.ask("/predict/batch?explain=true", [PAPER, PAPER]).json == [alone, alone]
+    lines = service.ask("/predict/batch?explain=true", body=json.dumps(PAPER).encode(), headers=LINES)
+    assert json.loads(lines.body) == alone
+    assert service.ask("/predict?explain=false", PAPER).json == service.predict().json
+
+
+def test_a_model_that_cannot_explain_says_so(service: Served, handmade_model: Path) -> None:
+    assert service.ask("/model").json["explains"] is True
+    with serving("--model", handmade_model) as served:
+        if served.ask("/model").json["explains"]:
+            pytest.skip("this kind of model explains itself")
+        reply = served.ask("/predict?explain=true", PAPER)
+        assert (reply.status, reply.detail) == (422, "this model cannot say which words count")
 
 
 def test_ctrl_c_ends_it(handmade_model: Path) -> None:

@@ -24,6 +24,7 @@ def serve(
     ] = 3,
     device: DeviceOption = "auto",
     docs: Annotated[bool, typer.Option("--docs/--no-docs", help="Describe the service at /docs.")] = True,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Show people a page at /.")] = True,
     drain: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="When told to end, say not ready for so long first.")
     ] = 0.0,
@@ -128,6 +129,7 @@ def serve(
         workers,
         top,
         docs,
+        page,
         log,
         access_log=access_log and not state(context).quiet,
         drain=drain,

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from arxivcli import __version__, taxonomy
-from arxivcli.serving import bodies, docs, guard, operating, schema, streams
+from arxivcli.serving import bodies, docs, explaining, guard, operating, page, schema, streams
 from arxivcli.serving.bodies import JSON, LINES, Body
 from arxivcli.serving.refusals import Refusal
 from arxivcli.serving.scoring import NO_WORDS, Answer, Asked
@@ -49,6 +49,8 @@ def application(state: State, limiter: Rates | None = None) -> ASGIApp:
     _predicting(app, state)
     _looking(app, state)
     operating.add(app, state)
+    if service.page:
+        page.add(app, docs=service.docs)
     if service.docs:
         docs.add(app)
     if service.access.tokens:
@@ -75,7 +77,8 @@ class _Quick(Route):
 
 
 def _predicting(app: FastAPI, state: State) -> None:
-    limits, top = state.service.limits, state.service.top
+    limits = state.service.limits
+    parameters = schema.question(state.service.top, explaining.able(state.holder.now.model))
 
     @app.post(
         guard.PREDICT,
@@ -83,15 +86,16 @@ def _predicting(app: FastAPI, state: State) -> None:
         summary="Name the categories of a paper",
         response_model=schema.Answer,
         responses=schema.refusals(408, 413, 415, 422, 500, 503, 504),
-        openapi_extra={"requestBody": schema.one_body(limits), "parameters": schema.question(top)},
+        openapi_extra={"requestBody": schema.one_body(limits), "parameters": parameters},
     )
     async def predict(request: Request) -> Response:
         body: Body = request.scope["state"]["body"]
         if body.type != JSON:
             raise Refusal(415, "send the paper as application/json")
-        question = state.question(request)
+        question, explain = state.question(request), state.explain(request)
         title, abstract, identifier = bodies.paper(bodies.parsed(await body.read()), limits.characters)
-        [answer] = await state.ask([Asked(title, abstract, identifier, question, _name(request))], request)
+        asked = Asked(title, abstract, identifier, question, _name(request), explain)
+        [answer] = await state.ask([asked], request)
         _require(answer, request)
         return Response(answer.json, media_type=JSON)
 
@@ -109,17 +113,18 @@ def _predicting(app: FastAPI, state: State) -> None:
             200: {"content": {LINES[0]: {"schema": {"type": "string"}}}},
             **schema.refusals(408, 413, 415, 422, 500, 503, 504),
         },
-        openapi_extra={"requestBody": schema.many_bodies(limits), "parameters": schema.question(top)},
+        openapi_extra={"requestBody": schema.many_bodies(limits), "parameters": parameters},
     )
     async def predict_batch(request: Request) -> Response:
         body: Body = request.scope["state"]["body"]
         if body.type in LINES:
-            return streams.Lines(state, request, body, state.question(request))
+            return streams.Lines(state, request, body, state.question(request), state.explain(request))
         if body.type != JSON:
             raise Refusal(415, f"send a list of papers as {JSON}, or lines as {LINES[0]}")
-        question = state.question(request)
+        question, explain = state.question(request), state.explain(request)
         papers = bodies.papers(bodies.parsed(await body.read()), limits)
-        asked = [Asked(*paper, question, f"{_name(request)}-{number}") for number, paper in enumerate(papers, 1)]
+        name = _name(request)
+        asked = [Asked(*paper, question, f"{name}-{number}", explain) for number, paper in enumerate(papers, 1)]
         answers = await state.ask(asked, request)
         for number, answer in enumerate(answers, 1):
             _require(answer, request, f"paper {number}: ")
@@ -142,7 +147,7 @@ def _looking(app: FastAPI, state: State) -> None:
     )
     async def model() -> Response:
         loaded = state.holder.now
-        card = asdict(loaded.model.card)
+        card = {**asdict(loaded.model.card), "explains": explaining.able(loaded.model)}
         names = set(schema.ModelCard.model_fields)
         told = {**card, "version": loaded.version, "num_classes": len(card["labels"])}
         told["calibration"] = asdict(loaded.model.card.calibration)

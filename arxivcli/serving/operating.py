@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from arxivcli.errors import ArxivcliError
 from arxivcli.serving import schema
-from arxivcli.serving.bodies import JSON
 from arxivcli.serving.refusals import Refusal, busy
 from arxivcli.serving.telemetry import CONTENT_TYPE
 
@@ -47,10 +46,6 @@ def _alive(app: FastAPI, state: State) -> None:
         if not state.ready:
             raise busy("it is about to end" if state.closing else "the model fails or hangs")
         return schema.Said(status="ready")
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> Response:
-        return RedirectResponse("/docs") if state.service.docs else Response(b'{"service":"arxivcli"}', media_type=JSON)
 
 
 def _numbers(app: FastAPI, state: State) -> None:

@@ -32,8 +32,31 @@ class Prediction(BaseModel):
     confidence: float = Field(ge=0, le=1)
 
 
+class Word(BaseModel):
+    """A word, or a pair of words, and what it adds to the best category's score; where it stands in the cleaned text.
+
+    Places are counted in characters (code points).
+    """
+
+    text: str
+    contribution: float
+    where: Literal["title", "abstract"]
+    begins: list[int]
+    ends: list[int]
+
+
+class Cleaned(BaseModel):
+    """Title and abstract as the model read them."""
+
+    title: str
+    abstract: str
+
+
 class Answer(BaseModel):
-    """The best category and those after it; `id` when the paper had one, `set` when a coverage was asked for."""
+    """The best category and those after it; `id` when the paper had one, `set` when a coverage was asked for.
+
+    `explanation` and `cleaned` when it was asked which words count.
+    """
 
     model_config = ConfigDict(json_schema_extra={"example": _ANSWER})
 
@@ -42,6 +65,8 @@ class Answer(BaseModel):
     set: list[str] = Field(
         default=[], min_length=1, description="Holds the true category as often as the coverage says, over many papers."
     )
+    explanation: list[Word] = Field(default=[], description="Strongest first; below 0 is against it.")
+    cleaned: Cleaned | None = None
     id: str = ""
 
 
@@ -91,6 +116,7 @@ class ModelCard(BaseModel):
     level: Literal["category", "archive", "group"]
     version: str = Field(description="Begins the sha256 of the model's card: another model, another version.")
     num_classes: int
+    explains: bool = Field(description="Whether it can say which words count.")
     recipe: str
     settings: dict[str, Any]
     corpus: dict[str, Any]
@@ -135,9 +161,17 @@ def alive(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Problem, "description": _MEANINGS[status]} for status in (*statuses, 431)}
 
 
-def question(top: int) -> list[dict[str, Any]]:
+def question(top: int, explains: bool) -> list[dict[str, Any]]:
     """The query parameters of what is predicted."""
+    explain = {
+        "name": "explain",
+        "in": "query",
+        "required": False,
+        "description": "Also answer with the words that spoke for and against the best category.",
+        "schema": {"type": "boolean", "default": False},
+    }
     return [
+        *([explain] if explains else []),
         {
             "name": "top",
             "in": "query",

@@ -110,6 +110,7 @@ class Service:
     workers: int = 1
     top: int = 3
     docs: bool = True
+    page: bool = True
     log: Literal["text", "json"] = "text"
     access_log: bool = True
     idle_seconds: float = 30.0

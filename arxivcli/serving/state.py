@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from arxivcli.errors import ArxivcliError
-from arxivcli.serving import bodies, guard, scoring
+from arxivcli.serving import bodies, explaining, guard, scoring
 from arxivcli.serving.batching import Batcher
 from arxivcli.serving.holder import require_coverage
 from arxivcli.serving.refusals import Refusal, busy
@@ -113,6 +113,17 @@ class State:
         if coverage is not None:
             require_coverage(self.holder.now.model, coverage)
         return Question(top, coverage)
+
+    def explain(self, request: Request) -> bool:
+        """Whether the query asks which words count. Raises Refusal (422)."""
+        if not request.scope["query_string"]:
+            return False
+        given = bodies.one(request.query_params.multi_items(), "explain")
+        if given not in {None, "true", "false"}:
+            raise Refusal(422, "explain must be true or false")
+        if given == "true" and not explaining.able(self.holder.now.model):
+            raise Refusal(422, "this model cannot say which words count")
+        return given == "true"
 
     async def reload(self) -> None:
         """Read the model again. Raises ArxivcliError when it is damaged: the one before goes on answering."""

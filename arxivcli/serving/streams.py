@@ -30,12 +30,13 @@ _NO_SCORE = "no answer; the model failed at this paper"
 class Lines(Response):
     """The answers to the lines of a body, one line each, in order; a reader who stops reading is cut off."""
 
-    def __init__(self, state: State, request: Request, body: Body, question: Question) -> None:
+    def __init__(self, state: State, request: Request, body: Body, question: Question, explain: bool) -> None:
         super().__init__(media_type=LINES[0])
         self._state = state
         self._request = request
         self._body = body
         self._question = question
+        self._explain = explain
         self._number = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  the body reads
@@ -78,7 +79,8 @@ class Lines(Response):
 
     def _asked(self, line: bytes) -> Asked:
         paper = bodies.paper(bodies.parsed(line, "the line"), self._state.service.limits.characters)
-        return Asked(*paper, self._question, f"{self._request.scope['state']['request_id']}-{self._number}")
+        name = f"{self._request.scope['state']['request_id']}-{self._number}"
+        return Asked(*paper, self._question, name, self._explain)
 
 
 def _line(answer: Answer) -> bytes:
