@@ -3,6 +3,8 @@
 const PAUSE = 250; // ms without a key after which the service is asked
 const QUIET = 1000; // ms after which an answer is told to who listens: not one at every key
 
+const NAMED = 8; // words for and against that are named; more are marked
+
 const EXAMPLES = [
   ["Primes", "Primes in short intervals",
     "We show that almost all short intervals contain the expected number of primes, and that the zeros of the zeta function repel each other more strongly than was known."],
@@ -13,6 +15,8 @@ const EXAMPLES = [
   ["Neutrinos", "Neutrino masses from a broken flavour symmetry",
     "We build a model in which a discrete flavour symmetry is broken at the TeV scale. It predicts the ordering of neutrino masses and decays that colliders can look for."],
 ];
+
+const COVERAGES = ["0.80", "0.90", "0.95", "0.99"];
 
 let asking; // the AbortController of the request that is under way
 let telling; // the timer of what is to be told
@@ -109,9 +113,13 @@ function showWhy({ explanation, cleaned, top_category: best }) {
     const inside = explanation.filter((one) => one.where === where);
     find(`why-${where}`).replaceChildren(...marked(cleaned[where], inside, most));
   }
-  const listed = (sign) => [...new Set(explanation.filter((one) => one.contribution * sign > 0).map((one) => one.text))];
-  find("why-for").textContent = `For it: ${listed(1).join(", ") || "nothing in particular"}.`;
-  find("why-against").textContent = `Against it: ${listed(-1).join(", ") || "nothing in particular"}.`;
+  find("why-for").textContent = `For it: ${strongest(explanation, 1)}.`;
+  find("why-against").textContent = `Against it: ${strongest(explanation, -1)}.`;
+}
+
+function strongest(explanation, sign) {
+  const words = new Set(explanation.filter((one) => one.contribution * sign > 0).map((one) => one.text));
+  return [...words].slice(0, NAMED).join(", ") || "nothing in particular";
 }
 
 /** The text in pieces, those that count in marks. Places are counted in characters, not in UTF-16 units. */
@@ -145,7 +153,7 @@ async function begin() {
     for (const { label, name } of labels.labels) names.set(label, name);
     explains = Boolean(model.explains);
     find("explain-choice").hidden = !explains;
-    const known = Object.keys(model.calibration.quantiles ?? {}).sort();
+    const known = COVERAGES.filter((each) => each in (model.calibration.quantiles ?? {}));
     find("coverage").replaceChildren(new Option("no set", ""));
     for (const each of known) find("coverage").add(new Option(percent.format(Number(each)), each));
     if (known.includes("0.90")) find("coverage").value = "0.90";

@@ -25,7 +25,7 @@ function papersOf(text) {
   for (const delimiter of ["\t", ",", ";"]) {
     const [head] = records(first, delimiter);
     const places = head && columns(head);
-    if (places && (head.length > 1 || first.trim().length < 20)) return fromTable(records(lines, delimiter), places);
+    if (places) return fromTable(records(lines, delimiter), places);
   }
   return lines.split("\n").flatMap((title, at) => (title.trim() ? [paperOf(title, "", "", at + 1)] : []));
 }
