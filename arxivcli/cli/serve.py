@@ -103,10 +103,22 @@ def serve(
         bool,
         typer.Option("--log-redact", help="Keep lengths and hashes instead of texts.", rich_help_panel=WATCHING),
     ] = False,
+    drift_reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LOG",
+            help="Compare answers with these, that --log-predictions kept.",
+            show_default="the first answers",
+            rich_help_panel=WATCHING,
+        ),
+    ] = None,
+    drift_window: Annotated[
+        int, typer.Option(min=100, help="How many of the latest answers /drift compares.", rich_help_panel=WATCHING)
+    ] = 1000,
 ) -> None:
     """Answer over HTTP what `classify` answers: for one paper, for lists and for streams of them."""
     from arxivcli.serving import launch
-    from arxivcli.serving.settings import MIB, Access, Batches, Keeping, Limits, Service, networks, tokens
+    from arxivcli.serving.settings import MIB, Access, Batches, Comparing, Keeping, Limits, Service, networks, tokens
 
     known = tokens(token_file) if token_file is not None else ()
     access = Access(
@@ -138,6 +150,7 @@ def serve(
         batches=Batches(batch, batch_wait / 1000, queue, hang_timeout),
         access=access,
         keeping=Keeping(log_predictions, log_share, log_size * MIB, log_redact),
+        comparing=Comparing(drift_reference, drift_window),
     )
     _warn(service.local, known, state(context))
     raise typer.Exit(launch.serve(service, lambda where: console.note(state(context), f"serving on {where}")))

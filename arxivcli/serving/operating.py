@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from starlette.responses import Response
 
 from arxivcli.errors import ArxivcliError
 from arxivcli.serving import schema
+from arxivcli.serving.bodies import JSON
 from arxivcli.serving.refusals import Refusal, busy
 from arxivcli.serving.telemetry import CONTENT_TYPE
 
@@ -57,6 +60,24 @@ def _numbers(app: FastAPI, state: State) -> None:
     async def metrics() -> Response:
         state.telemetry.state(state.batcher.waiting, state.ready)
         return Response(state.telemetry.shown(), media_type=CONTENT_TYPE)
+
+    @app.get(
+        "/drift",
+        tags=["operate"],
+        summary="Whether the latest answers are like those before",
+        description="With several workers, of the one that is asked.",
+        response_model=schema.Drift,
+        responses=schema.refusals(),
+    )
+    async def drift() -> Response:
+        drifting = state.drifting
+        found = drifting.compared()
+        told = {
+            "reference": {"source": drifting.source, "papers": drifting.reference.papers},
+            "lately": {"papers": drifting.lately.papers},
+            **({"categories": None, "confidence": None, "moved": []} if found is None else asdict(found)),
+        }
+        return Response(orjson.dumps(told), media_type=JSON)
 
     @app.post(
         "/admin/reload",

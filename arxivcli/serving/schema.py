@@ -125,6 +125,44 @@ class ModelCard(BaseModel):
     files: dict[str, str] = Field(description="sha256 of every file of the model.")
 
 
+class Distance(BaseModel):
+    """The Jensen-Shannon distance of two mixes, and about what it would be by chance alone."""
+
+    distance: float = Field(ge=0, le=1)
+    by_chance: float = Field(ge=0, le=1)
+
+
+class Moved(BaseModel):
+    """A category and its shares of the answers."""
+
+    category: str
+    reference: float = Field(ge=0, le=1)
+    lately: float = Field(ge=0, le=1)
+
+
+class Lately(BaseModel):
+    """The latest answers."""
+
+    papers: int
+
+
+class Reference(BaseModel):
+    """What the latest answers are compared with."""
+
+    source: str = Field(description="The log's name, or that it is the first answers since the start.")
+    papers: int
+
+
+class Drift(BaseModel):
+    """How far the latest answers are from the reference; null while there are too few to say."""
+
+    reference: Reference
+    lately: Lately
+    categories: Distance | None
+    confidence: Distance | None
+    moved: list[Moved] = Field(description="The categories that add most to the distance.")
+
+
 class Reloaded(BaseModel):
     """Which model answers now."""
 

@@ -100,6 +100,19 @@ class Keeping:
 
 
 @dataclass(frozen=True)
+class Comparing:
+    """What the latest answers are compared with.
+
+    Attributes:
+        log: answers of a good time; None for the first ones after the start.
+        papers: how many are the latest, and how many the first.
+    """
+
+    log: Path | None = None
+    papers: int = 1000
+
+
+@dataclass(frozen=True)
 class Service:
     """A service: which model, where it listens, and all of the above."""
 
@@ -120,6 +133,7 @@ class Service:
     batches: Batches = Batches()
     access: Access = Access()
     keeping: Keeping = Keeping()
+    comparing: Comparing = Comparing()
 
     def __post_init__(self) -> None:
         """Raises UsageError for numbers that contradict each other."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from arxivcli.errors import ArxivcliError
 from arxivcli.serving import bodies, explaining, guard, scoring
 from arxivcli.serving.batching import Batcher
+from arxivcli.serving.drifting import Drifting
 from arxivcli.serving.holder import require_coverage
 from arxivcli.serving.refusals import Refusal, busy
 from arxivcli.steps.classification import Question
@@ -34,6 +35,7 @@ class State:
     """All that requests share.
 
     Attributes:
+        drifting: how its answers change over time.
         closing: it was told to end: it answers, but says that it is not ready.
         tell_others: makes the other worker processes read their model again.
     """
@@ -53,6 +55,7 @@ class State:
         self.logbook = logbook
         self.closing = False
         self.tell_others = tell_others
+        self.drifting = Drifting(service.comparing.papers, service.comparing.log)
         self._journal = journal
         self._batcher: Batcher[Asked, Answer] | None = None
         telemetry.model(holder.now.model.card, holder.now.version)
@@ -99,6 +102,9 @@ class State:
         except Exception as error:
             raise guard.bug(request.scope["state"]["request_id"]) from error
         self.telemetry.answers(answers)
+        for answer in answers:
+            if answer.error is None:
+                self.drifting.add(answer.category, answer.confidence)
         return answers
 
     def question(self, request: Request) -> Question:
@@ -127,6 +133,7 @@ class State:
 
     async def reload(self) -> None:
         """Read the model again. Raises ArxivcliError when it is damaged: the one before goes on answering."""
+        before = self.holder.now.version
         try:
             loaded = await asyncio.to_thread(self.holder.reload)
         except ArxivcliError as error:
@@ -134,6 +141,8 @@ class State:
             self.logbook.say("reload refused", "error", why=str(error))
             raise
         self.telemetry.model(loaded.model.card, loaded.version)
+        if loaded.version != before:
+            self.drifting.restart()
         self.logbook.say("reloaded", model=loaded.model.card.name, version=loaded.version)
 
     def _score(self, asked: Sequence[Asked]) -> list[Answer]:
@@ -146,6 +155,7 @@ class State:
     async def _beat(self) -> None:
         while True:
             self.telemetry.state(self.batcher.waiting, self.ready)
+            self.telemetry.drift(self.drifting)
             await asyncio.sleep(_TICK)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arxivcli.models.card import Card
+    from arxivcli.serving.drifting import Distance, Drifting
     from arxivcli.serving.scoring import Answer
 
 MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -56,6 +57,9 @@ class Telemetry:
         self._cpu = self._gauge("process_cpu_seconds", "CPU time used.", "livesum")
         self._memory = self._gauge("process_resident_memory_bytes", "Memory in use.", "livesum")
         self._files = self._gauge("process_open_fds", "Open files and connections.", "livesum")
+        self._drift = self._gauge("drift_distance", "Jensen-Shannon distance of the latest answers.", "livemax", "of")
+        self._by_chance = self._gauge("drift_chance_distance", "About what it is by chance alone.", "livemax", "of")
+        self._compared = self._gauge("drift_papers", "Answers that are compared.", "livesum", "side")
         self._known: tuple[str, str, str] | None = None
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
@@ -108,6 +112,16 @@ class Telemetry:
         with contextlib.suppress(OSError):  # no Linux, or no file may be opened any more
             self._memory.set(int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE)
             self._files.set(sum(1 for _ in Path("/proc/self/fd").iterdir()))
+
+    def drift(self, drifting: Drifting) -> None:
+        """How far the latest answers are from the reference; 0 while too few are known."""
+        self._compared.labels("reference").set(drifting.reference.papers)
+        self._compared.labels("lately").set(drifting.lately.papers)
+        found = drifting.compared()
+        for of in ("categories", "confidence"):
+            distance: Distance | None = getattr(found, of, None)
+            self._drift.labels(of).set(0 if distance is None else distance.distance)
+            self._by_chance.labels(of).set(0 if distance is None else distance.by_chance)
 
     def shown(self) -> bytes:
         """All of it as Prometheus reads it; asked for often, it is made four times a second at most."""
