@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from arxivcli import parallel
 from arxivcli.cli import answer_table, console
 from arxivcli.errors import InputError, StoppedError
-from arxivcli.steps import cascading, classification, outputs, resuming
+from arxivcli.steps import classification, outputs, resuming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from arxivcli.cli.options import State
     from arxivcli.models.shelf import Model
     from arxivcli.sources.fields import Columns
-    from arxivcli.steps.cascading import Second
     from arxivcli.steps.classification import Answered, Piece, Question, Tally
     from arxivcli.steps.outputs import Format, Layout
 
@@ -42,13 +41,6 @@ class Job:
     """Whether there are several sources, so that a line's number alone names no paper."""
     mixed: bool = False
     """Whether they are of several kinds."""
-    second: Second | None = None
-    """Who answers papers that the model is unsure of."""
-
-    @property
-    def most_at_once(self) -> int:
-        """How many papers to read at once: few where each takes long, so that people see how it goes on."""
-        return min(one.most_at_once for one in (self.model, self.second and self.second.model) if one)
 
     def run(self, pieces: Iterable[Piece], ready: Callable[[], bool] = parallel.always) -> Tally:
         """Answer all papers where the answers belong; how many there were comes back."""
@@ -83,9 +75,7 @@ class Job:
         return outputs.chosen(self.format, self.output, self._drawn, fitting), chain([first], found)
 
     def _work(self, form: Format) -> classification.Work[Any]:
-        return cascading.CascadeWork(
-            self.model, self.question, self.columns, self._shape(form), self.several, self.second
-        )
+        return classification.Work(self.model, self.question, self.columns, self._shape(form), self.several)
 
     @property
     def _drawn(self) -> bool:
