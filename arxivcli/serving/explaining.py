@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow.compute as pc
 
 from arxivcli import text
 from arxivcli.errors import UsageError
+from arxivcli.models.base import Explains
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pyarrow as pa
-    from numpy.typing import NDArray
 
+    from arxivcli.models.contributions import Contribution
     from arxivcli.models.shelf import Model
 
 _MOST: Final = 30
 _PLACES: Final = 4
-
-
-class _Contribution(Protocol):
-    """What a word adds in title or abstract; `spans` are all its places there, in characters of the cleaned field."""
-
-    text: str
-    value: float
-    where: str
-    spans: Sequence[tuple[int, int]]
-
-
-class _Explanation(Protocol):
-    def strongest(self, most: int) -> Sequence[_Contribution]: ...
-
-
-@runtime_checkable
-class Explains(Protocol):
-    """What a classifier can do besides, when it can say which words count."""
-
-    def contributions(self, texts: pa.StringArray, towards: NDArray[np.int64]) -> Sequence[_Explanation]:
-        """What the words of each of n texts add to the score of a label, `towards` (n,)."""
 
 
 def able(model: Model) -> bool:
@@ -75,7 +53,7 @@ def explained(model: Model, papers: pa.RecordBatch, predictions: pa.RecordBatch)
     return found
 
 
-def _entry(one: _Contribution) -> dict[str, Any]:
+def _entry(one: Contribution) -> dict[str, Any]:
     return {
         "text": one.text,
         "contribution": round(one.value, _PLACES),
