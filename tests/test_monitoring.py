@@ -23,7 +23,9 @@ needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason=f"p
 
 
 def promtool(*arguments: str | Path, folder: Path = EXAMPLES) -> None:
-    done = subprocess.run(["promtool", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        ["promtool", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=300
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

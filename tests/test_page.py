@@ -19,7 +19,7 @@ from playwright.sync_api import expect
 from served import PAPER, Served, serving
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 PRIMES = "Primes and elliptic curves"
 HOSTILE = [
@@ -95,11 +95,20 @@ def test_what_is_asked_besides_can_be_chosen(page: "Page") -> None:
 
 
 def test_an_answer_that_comes_late_is_not_shown(page: "Page") -> None:
+    held: list[Route] = []
+
+    def hold_the_first(route: "Route") -> None:
+        if held:
+            route.continue_()
+        held.append(route)
+
+    page.route("**/predict?*", hold_the_first)
     with page.expect_request("**/predict?*"):
-        page.get_by_label("Title", exact=True).fill("sleep 1.2")
+        page.get_by_label("Title", exact=True).fill("Neurons and spikes")
     page.get_by_label("Title", exact=True).fill("Galaxies and quasars")
     answered(page, "astro-ph.GA")
-    page.wait_for_timeout(1300)
+    held[0].continue_()
+    page.wait_for_timeout(300)
     answered(page, "astro-ph.GA")
     page.get_by_label("Title", exact=True).fill("")
     page.wait_for_selector("#answer", state="hidden")
