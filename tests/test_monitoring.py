@@ -22,10 +22,9 @@ INSTALL = "is not installed (on Debian: apt-get install prometheus)"
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason=f"promtool {INSTALL}")
 
 
-def promtool(*arguments: str | Path, folder: Path = EXAMPLES) -> None:
-    done = subprocess.run(
-        ["promtool", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=300
-    )
+def promtool(*arguments: str) -> None:
+    command = ["promtool", *arguments]
+    done = subprocess.run(command, cwd=EXAMPLES, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
