@@ -70,7 +70,7 @@ def test_killed_at_any_point_it_ends_with_the_same_bytes(
 def ask(tmp_path: Path, handmade_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> Any:
     """Runs classify in this process on many lines, some of which are no papers, in pieces of some dozen lines."""
     monkeypatch.setattr("arxivcli.sources.blocks._FIRST_CHUNK", 500)
-    monkeypatch.setattr("arxivcli.steps.classification._SLOW_BLOCK", 1000)
+    monkeypatch.setattr("arxivcli.sources.pieces._SLOW_BLOCK", 1000)
     monkeypatch.setattr("arxivcli.models.shelf._MANY", 16)
     lines = [json.dumps({"title": f"Galaxies {n} of primes"}) if n % 7 else "no paper" for n in range(400)]
     papers = tmp_path / "papers.jsonl"

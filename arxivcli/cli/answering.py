@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from arxivcli.cli.options import State
     from arxivcli.models.shelf import Model
     from arxivcli.sources.fields import Columns
-    from arxivcli.steps.classification import Answered, Piece, Question, Tally
+    from arxivcli.sources.pieces import Piece
+    from arxivcli.steps.classification import Answered, Question, Tally
     from arxivcli.steps.outputs import Format, Layout
 
 

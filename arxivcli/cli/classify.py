@@ -15,7 +15,8 @@ from arxivcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from arxivcli.sources.arguments import Reached
-    from arxivcli.steps.classification import Named, Tally
+    from arxivcli.sources.pieces import Named
+    from arxivcli.steps.classification import Tally
 
 _WHAT = (
     "JSON, JSON lines, CSV, TSV, parquet, BibTeX, RIS, SQLite, PDF, or titles line by line (.txt); also packed as .gz, "
@@ -165,8 +166,9 @@ def classify(
     from arxivcli import answer_fields, parallel
     from arxivcli.cli import sources
     from arxivcli.cli.asking import Asking
+    from arxivcli.sources import pieces
     from arxivcli.sources.fields import Columns
-    from arxivcli.steps import classification, outputs
+    from arxivcli.steps import outputs
 
     if output is not None and outputs.descriptor(output) == 1:
         output = None
@@ -203,13 +205,13 @@ def classify(
     record = _resumable(found, typed, output) if resume else None
     job = asking.job()
     if typed:
-        tally = job.run([classification.typed(title or "", abstract or "")])
+        tally = job.run([pieces.typed(title or "", abstract or "")])
     elif not files and sys.stdin.isatty():
         from arxivcli.cli import conversation
 
         return conversation.converse(asking, job)
     else:
-        pieces = classification.Pieces(
+        everything = pieces.Pieces(
             found,
             source_format,
             asking.columns,
@@ -217,10 +219,10 @@ def classify(
             job.model.most_at_once,
         )
         if record is None:
-            tally = job.run(pieces, pieces.ready)
+            tally = job.run(everything, everything.ready)
         else:
             output, read = record
-            tally = job.resume(pieces, output, asking.identity() | {"--from": source_format} | read)
+            tally = job.resume(everything, output, asking.identity() | {"--from": source_format} | read)
     return _account(tally, keep_going, state(context))
 
 

@@ -11,7 +11,7 @@ from arxivcli.cli import console, prompt, sources
 from arxivcli.errors import ArxivcliError, UsageError, unknown
 from arxivcli.papers import one_paper
 from arxivcli.printable import escaped
-from arxivcli.steps import classification
+from arxivcli.sources import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,12 +101,12 @@ class Conversation:
 
     def _typed(self, title: str, abstract: str) -> None:
         if title.strip() or abstract.strip():
-            self._answer(classification.typed(title, abstract).papers)
+            self._answer(pieces.typed(title, abstract).papers)
 
     def _answer(self, papers: pa.RecordBatch) -> None:
         self._last = papers
         title, abstract, identifier = (papers[name][0].as_py() for name in ("title", "abstract", "id"))
-        reading = classification.typed(title, abstract)
+        reading = pieces.typed(title, abstract)
         self._job.run([replace(reading, papers=one_paper(title, abstract, identifier))])
         prompt.say("\n")
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from arxivcli.cli.options import State
     from arxivcli.sources.named import Papers
+    from arxivcli.sources.pieces import Named
     from arxivcli.sources.readings import Reading
-    from arxivcli.steps.classification import Named
 
 PATIENCE = 60.0
 """Seconds of trouble after which papers named by id are given up: somebody waits for the answers."""
