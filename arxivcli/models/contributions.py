@@ -88,7 +88,11 @@ class Explanation:
 
 
 def explained(
-    classifier: Classifier, texts: pa.StringArray, towards: NDArray[np.int64], named: NDArray[np.bool_]
+    classifier: Classifier,
+    texts: pa.StringArray,
+    towards: NDArray[np.int64],
+    named: NDArray[np.bool_],
+    most: int = MOST,
 ) -> pa.ListArray:
     """EXPLANATION of n texts; an empty list for those that have no answer.
 
@@ -97,6 +101,7 @@ def explained(
         texts: results of `text.model_input`.
         towards: (m,) index of the label that is explained, of the m texts that have one.
         named: (n,) which those are.
+        most: words and pairs of each.
 
     Raises:
         UsageError: the classifier cannot say what it looks at.
@@ -104,7 +109,7 @@ def explained(
     if not isinstance(classifier, Explains):
         raise UsageError("this kind of model cannot explain its answers", "leave out --explain, or name another model")
     found = iter(classifier.contributions(texts.filter(pa.array(named)), towards))
-    rows = [[_entry(one) for one in next(found).strongest(MOST)] if answered else [] for answered in named]
+    rows = [[_entry(one) for one in next(found).strongest(most)] if answered else [] for answered in named]
     return pa.array(rows, EXPLANATION)
 
 

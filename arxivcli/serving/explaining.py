@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pyarrow.compute as pc
 
-from arxivcli import text
+from arxivcli import metrics, text
 from arxivcli.errors import UsageError
+from arxivcli.models import contributions
 from arxivcli.models.base import Explains
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from arxivcli.models.contributions import Contribution
     from arxivcli.models.shelf import Model
 
 _MOST: Final = 30
@@ -31,33 +30,20 @@ def explained(model: Model, papers: pa.RecordBatch, predictions: pa.RecordBatch)
 
     Nothing is added where there is no answer, or for a model that finds out only now that it cannot say.
     """
-    found: list[dict[str, Any]] = [{} for _ in range(len(papers))]
-    classifier = model.classifier
-    answered = pc.is_null(predictions["error"])
-    places = np.flatnonzero(answered.to_numpy(zero_copy_only=False)).tolist()
-    if not isinstance(classifier, Explains) or not places:
-        return found
-    labels = model.card.labels
-    towards = np.array([labels.index(predictions["labels"][place][0].as_py()) for place in places], np.int64)
-    texts = text.model_input(papers).filter(answered)
+    answered = pc.is_null(predictions["error"]).to_numpy(zero_copy_only=False)
+    towards, _ = metrics.label_indices(predictions["labels"], model.card.labels)
+    texts = text.model_input(papers)
     try:
-        explanations = classifier.contributions(texts, towards)
+        found = contributions.explained(model.classifier, texts, towards[answered], answered, _MOST)
     except UsageError:
-        return found
-    for place, cleaned, explanation in zip(places, texts.to_pylist(), explanations, strict=True):
-        title, _, abstract = cleaned.partition("\n")
-        found[place] = {
-            "explanation": [_entry(one) for one in explanation.strongest(_MOST)],
-            "cleaned": {"title": title, "abstract": abstract},
-        }
-    return found
+        return [{} for _ in range(len(papers))]
+    return [
+        _more(cleaned, words) if given else {}
+        for cleaned, words, given in zip(texts.to_pylist(), found.to_pylist(), answered.tolist(), strict=True)
+    ]
 
 
-def _entry(one: Contribution) -> dict[str, Any]:
-    return {
-        "text": one.text,
-        "contribution": round(one.value, _PLACES),
-        "where": one.where,
-        "begins": [begin for begin, _ in one.spans],
-        "ends": [end for _, end in one.spans],
-    }
+def _more(cleaned: str, words: list[dict[str, Any]]) -> dict[str, Any]:
+    title, _, abstract = cleaned.partition("\n")
+    rounded = [one | {"contribution": round(one["contribution"], _PLACES)} for one in words]
+    return {"explanation": rounded, "cleaned": {"title": title, "abstract": abstract}}
