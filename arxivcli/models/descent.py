@@ -7,28 +7,25 @@ categories on the same embeddings, which makes them better for the first (multi-
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import csr_array
 from threadpoolctl import ThreadpoolController
 
 from arxivcli import parallel
+from arxivcli.models.vocabulary import in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from numpy.typing import NDArray
 
     from arxivcli.models.features import Bags
 
     Floats = NDArray[np.float32]
 
-T = TypeVar("T")
-R = TypeVar("R")
 _FADING = (0.9, 0.999)
 _EPSILON = 1e-8
 _ROWS_AT_ONCE = 512
@@ -72,10 +69,6 @@ class Descent:
         self._blas = ThreadpoolController()
         """A BLAS of several threads waits for them longer than these small products take."""
 
-    def hidden(self, bags: Bags, weights: Floats) -> Floats:
-        """The weighted sums of embeddings, (n, D)."""
-        return sums(bags, weights, self.embeddings)
-
     def step(self, lesson: Lesson, rate: float) -> float:
         """Move against the gradient of the mean loss; what it was. No step is made when it is no number."""
         # Numbers that run away end as a loss that is no number, which is looked at below.
@@ -83,7 +76,7 @@ class Descent:
             return self._step(lesson, rate)
 
     def _step(self, lesson: Lesson, rate: float) -> float:
-        hidden = self.hidden(lesson.bags, lesson.weights)
+        hidden = sums(lesson.bags, lesson.weights, self.embeddings)
         losses: list[float] = []
         pulls: list[Floats | None] = []
         shares = lesson.counts / max(lesson.counts.sum(dtype=np.float64), _EPSILON)
@@ -125,7 +118,7 @@ class Descent:
             self._move(values, moments, sums @ below, rate)
             self.embeddings[rows], self._moments[:, rows] = values, moments
 
-        _on_all_cores(move, range(0, len(met), _ROWS_AT_ONCE))
+        deque(in_threads(move, range(0, len(met), _ROWS_AT_ONCE)), maxlen=0)
 
     def _move(self, values: Floats, moments: Floats, slope: Floats, rate: float) -> None:
         """One step of Adam in place; `moments` (2, ...) of `values` (...)."""
@@ -162,7 +155,7 @@ def sums(bags: Bags, weights: Floats, rows: Floats) -> Floats:
     sparse = csr_array((weights, bags.features, bags.offsets), shape=(texts, len(rows)))
     bounds = np.linspace(0, texts, parallel.cores() + 1).astype(np.int64).tolist()
     parts = [part for part in pairwise(bounds) if part[1] > part[0]]
-    found = _on_all_cores(lambda part: sparse[part[0] : part[1]] @ rows, parts)
+    found = in_threads(lambda part: sparse[part[0] : part[1]] @ rows, parts)
     return np.concatenate([np.empty((0, rows.shape[1]), np.float32), *found])
 
 
@@ -171,12 +164,6 @@ def log_softmax(logits: Floats) -> Floats:
     logits = logits - logits.max(axis=1, keepdims=True)
     logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
     return logits
-
-
-def _on_all_cores(work: Callable[[T], R], parts: Iterable[T]) -> list[R]:
-    """`work` of each part, in order; the parts must not touch each other's numbers."""
-    with ThreadPoolExecutor(parallel.cores()) as pool:
-        return list(pool.map(work, parts))
 
 
 def _logits(hidden: Floats, head: Floats) -> Floats:

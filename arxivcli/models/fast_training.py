@@ -62,13 +62,14 @@ class FastTrainee:
         self.papers_per_step = min(self.papers_per_step, papers)
         self._steps = Steps(papers, self.papers_per_step, settings.seed)
         self.steps_per_epoch = self._steps.per_epoch
-        self._epochs = settings.epochs or int(np.clip(-(-_STEPS_WANTED // self.steps_per_epoch), 4, 40))
-        self.epochs = self._epochs * settings.members
+        epochs = settings.epochs or int(np.clip(-(-_STEPS_WANTED // self.steps_per_epoch), 4, 40))
+        self.epochs = epochs * settings.members
+        self._steps_of_member = epochs * self.steps_per_epoch
         # Epochs of a few steps say little, and between the last epochs of two members nothing can get better.
         patience = max(settings.patience, -(-_HOPEFUL_STEPS // self.steps_per_epoch))
         self.patience = patience if settings.members == 1 else self.epochs
-        documents = np.bincount(training.whole.features, minlength=len(vocabulary))
-        self._idf_codes = idf_codes(documents, len(training.truth))
+        self._documents = np.bincount(training.whole.features, minlength=len(vocabulary))
+        self._idf_codes = idf_codes(self._documents, len(training.truth))
         self._idf = idf(self._idf_codes)
         self._mix = mix
         self.rate = settings.lr
@@ -98,13 +99,12 @@ class FastTrainee:
 
     def _new_member(self, number: int) -> Descent:
         chance = np.random.default_rng([self.settings.seed, 1, number])
-        spread = _STARTING_SPREAD * min(1, _FEW_STEPS / (self._epochs * self.steps_per_epoch))
+        spread = _STARTING_SPREAD * min(1, _FEW_STEPS / self._steps_of_member)
         return Descent(len(self.vocabulary), self.settings.dimension, len(self.labels), chance, spread)
 
     def step(self, number: int) -> float:
         """Learn from the batch of global step `number`; its loss."""
-        a_member = self._epochs * self.steps_per_epoch
-        if number == (self._finished + 1) * a_member:
+        if number == (self._finished + 1) * self._steps_of_member:
             self._mean, self._finished = self._with_current(), self._finished + 1
             self._member = self._new_member(self._finished)
         rows = self._steps[number]
@@ -113,7 +113,7 @@ class FastTrainee:
         again = rows[chance.random(len(rows)) < self.settings.title_only]
         from_title = np.arange(len(rows) + len(again)) >= len(rows)
         rows = np.concatenate([rows, again])
-        self.rate = self.settings.lr * (1 - number % a_member / a_member)
+        self.rate = self.settings.lr * (1 - number % self._steps_of_member / self._steps_of_member)
         return self._member.step(self._lesson(rows, from_title, chance), self.rate)
 
     def _lesson(self, rows: NDArray[np.int64], from_title: NDArray[np.bool_], chance: np.random.Generator) -> Lesson:
@@ -178,8 +178,7 @@ class FastTrainee:
 
         A member counts from its last epoch on, the first one always: half-trained, it would only blur the others.
         """
-        a_member = self._epochs * self.steps_per_epoch
-        whole = self._finished == 0 or self._member.steps >= a_member
+        whole = self._finished == 0 or self._member.steps >= self._steps_of_member
         return {"matrix": self._with_current() if whole else self._mean}
 
     def facts(self) -> dict[str, Any]:
@@ -192,9 +191,10 @@ class FastTrainee:
         sample = np.unique(np.linspace(0, len(self._training.truth), _SAMPLE, endpoint=False).astype(np.int64))
         answers = np.exp(log_softmax(self._logits(self._training, weights["matrix"], sample)))
         curved = factors.curvature(answers, self._mix.importance[self._training.truth[sample]])
-        papers = np.bincount(self._training.whole.features, minlength=len(matrix)).astype(np.float64)
         widths = packing.widths(min(self.settings.kept, len(self.labels)))
-        embeddings, head = factors.factorised(matrix, papers * np.square(self._idf), curved, widths)
+        embeddings, head = factors.factorised(
+            matrix, self._documents.astype(np.float64) * np.square(self._idf), curved, widths
+        )
         shifted = (bias + self._mix.shift).astype(np.float32)
         packed = packing.packed(embeddings, widths[0])
         return FastClassifier(self.labels, self.vocabulary, self._idf_codes, packed, head, shifted)

@@ -6,7 +6,6 @@ than `bin packing`, but says less.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from arxivcli import parallel
 from arxivcli.models.features import Bags, Vocabulary, joined, pair_keys, tokenise
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _ascending(bags: Bags) -> Bags:
 
 def in_threads(work: Callable[[T], R], batches: Iterable[T]) -> Iterator[R]:
     """`work` of each batch, in order, on all cores, with no more batches under way than twice the cores."""
-    cores = os.cpu_count() or 1
+    cores = parallel.cores()
     with ThreadPoolExecutor(cores) as pool:
         under_way: deque[Future[R]] = deque()
         for batch in batches:
