@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
+
+from make import SHARES, arxivcli
 
 from arxivcli import text
 from arxivcli.models import shelf
@@ -30,18 +30,10 @@ from arxivcli.shards import Shards
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 TEST_FROM = "2026-03"
-SHARES = "0.94,0.01,0.03,0.02"  # train, validation, calibration, test
 COLUMNS = (
     "variant", "seed", "MB", "minutes", "papers/s", "top1", "top3", "top5", "any", "NLL", "ECE",
     "title top1", "title ECE", "newest top1", "newest top5", "newest alike",
 )  # fmt: skip
-
-
-def arxivcli(*arguments: str) -> str:
-    """Run the tool; its standard output."""
-    print("$ arxivcli", *arguments, file=sys.stderr)
-    run = [sys.executable, "-m", "arxivcli", *arguments]
-    return subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def main() -> None:
