@@ -11,7 +11,7 @@ import pytest
 from bibtexparser.model import Entry
 from bibtexparser.splitter import Splitter
 from classifying import answers, run, said
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from test_classify_ends import end, terminal
 
@@ -240,15 +240,26 @@ pieces = st.sampled_from(
 )  # fmt: skip
 
 
+def entry_lines(text: str) -> set[int]:
+    """Where the entries stand that the parser finds; behind a backslash at a line's end it miscounts lines itself."""
+    found, at = set(), 0
+    for block in Splitter(text).split().blocks:
+        at = text.find(block.raw or "", at)
+        if isinstance(bibtex.understood(block), Entry):
+            found.add(1 + text.count("\n", 0, at))
+        at += len(block.raw or "")
+    return found
+
+
 @given(st.lists(pieces, max_size=25).map("".join), st.integers(1, 40))
+@example("\\\n@misc{a,}", 1)
 def test_cutting_a_library_changes_nothing(text: str, step: int) -> None:
     """In pieces it has the entries that its parser finds in the whole of it, and all of its text."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bibtex, "_CHUNK", step)
         found = list(files.read(io.BytesIO(text.encode()), "bib"))
-    known = [block for block in map(bibtex.understood, Splitter(text).split().blocks) if isinstance(block, Entry)]
     numbers = [line for reading in found for line in reading.lines.to_pylist()]
-    assert {block.start_line + 1 for block in known if block.start_line is not None} <= set(numbers)
+    assert entry_lines(text) <= set(numbers)
     assert all(first <= second for first, second in pairwise(numbers))
     whole = b"".join(block for reading in found for block in reading.blocks or ())
     assert whole.decode() == (text if numbers else "")

@@ -118,7 +118,8 @@ def _records(text: str, line: int, columns: Columns, strings: dict[str, str]) ->
         position = text.find(raw, position)
         if isinstance(known, Entry) or (known is None and not _NO_PAPERS.match(raw)):
             paper = _paper(known, columns, strings) if isinstance(known, Entry) else None
-            found.append(_Record([], line + (block.start_line or 0), paper))
+            # Counted here: the parser overlooks a line's end behind a backslash.
+            found.append(_Record([], line + text.count("\n", 0, position), paper))
             starts.append(position)
         position += len(raw)
     for record, start, end in zip(found, [0, *starts[1:]], [*starts[1:], len(text)], strict=False):
