@@ -1,4 +1,4 @@
-"""What tests share: one hypothesis profile without wall-clock deadlines (CI machines stall), a model, many papers."""
+"""What tests share: hypothesis profiles without wall-clock deadlines (CI machines stall), a model, many papers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 # Tests run side by side, one on each core: threads that wait for each other there take many times as long as one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-settings.register_profile("house", deadline=None)
+# The suite draws the same cases at every run; `pytest --hypothesis-profile deep` goes looking for new ones.
+settings.register_profile("house", deadline=None, derandomize=True)
+settings.register_profile("deep", deadline=None, max_examples=3000)
 settings.load_profile("house")
 
 

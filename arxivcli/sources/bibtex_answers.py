@@ -50,6 +50,8 @@ def marked(block: bytes, labels: Sequence[str]) -> bytes:
         changes.append((place.value, place.end, _extended(text[place.value : place.end], labels)))
     else:
         added += f",{space}{KEYWORDS[0]} = {{{', '.join(labels)}}}"
+    if added and text[last.end - 1] == "\\":
+        added = f" {added}"  # a comma behind a backslash ends no value
     changes.append((last.end, last.end, added))
     for start, end, new in sorted(changes, reverse=True):
         text = text[:start] + new + text[end:]
