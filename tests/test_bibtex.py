@@ -316,6 +316,8 @@ def test_keywords_are_extended_in_their_own_way(keywords: str, after: str) -> No
 
 @given(st.lists(pieces, max_size=25).map("".join), st.sampled_from(["cs.LG", "hep-th"]))
 @example("=\\", "cs.LG")
+@example("keywords = x # {a; b}\\}", "cs.LG")
+@example("keywords = x # {a; b}# x primaryclass = {cs.LG}", "cs.LG")
 def test_marking_twice_is_marking_once(text: str, label: str) -> None:
     once = marked(f"@misc{{k, title={{T}},{text}\n}}".encode(), [label, "math.NT"])
     assert marked(once, [label, "math.NT"]) == once

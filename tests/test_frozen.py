@@ -424,21 +424,26 @@ def test_cut_and_continued_is_as_if_never_cut(corpus: Path, tmp_path: Path) -> N
     assert contents(tmp_path / "cut" / "mine") == contents(tmp_path / "uncut" / "mine")
 
 
-def test_two_processes_that_train_together_share_the_encoding(corpus: Path, model: Path, tmp_path: Path) -> None:
+def test_two_processes_that_train_together_share_the_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "papers.jsonl"
+    source.write_text("".join(json.dumps(paper) + "\n" for paper in invented.records(80)))
+    preprocess([source], tmp_path / "corpus", Recipe(), workers=1)
     changes = [f"--set={change}" for change in QUICK]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "arxivcli"]
-    command += ["train", "--model=minilm", "--device=cpu", "--data", str(corpus), "-o", str(tmp_path / "mine")]
-    command += ["--encoder", str(ENCODER), *changes]
+    command += ["train", "--model=minilm", "--device=cpu", "--data", str(tmp_path / "corpus")]
+    command += ["--output", str(tmp_path / "mine"), "--encoder", str(ENCODER), *changes]
     environment = os.environ | OFFLINE | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    together, alone = (load_file(folder / "head.safetensors") for folder in (tmp_path / "mine", model))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    with counted() as encoded:
+        train(tmp_path / "corpus", tmp_path / "alone")
+    together, alone = (load_file(tmp_path / name / "head.safetensors") for name in ("mine", "alone"))
     for name, tensor in alone.items():
         np.testing.assert_allclose(together[name], tensor, atol=1e-4)
     rows = sum(path.stat().st_size for path in (tmp_path / "cache").rglob("*.rows")) / (16 + 2 * 384)
-    with counted() as encoded, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
-        train(corpus, tmp_path / "alone")
     assert rows == len(set(encoded))
 
 

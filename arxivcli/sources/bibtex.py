@@ -37,6 +37,7 @@ _BEGIN = re.compile(r"^[^\S\n]*@\w*[ \t]*(?=[{(])", re.MULTILINE)
 """Where a block begins whatever is open before it, as the parser has it: there, and only there, text can be cut."""
 
 _JOINTS = re.compile(r'(?<!\\)[{}"#]')
+_WORD = re.compile(r"""[^\s{}"#%,=()\\]+""")
 SEPARATOR = re.compile(r"\s*[,;]\s*")
 _NO_PAPERS = re.compile(r"@(?:comment|string|preamble)", re.IGNORECASE)
 
@@ -178,6 +179,19 @@ def _labels() -> frozenset[str]:
 
 def joined(value: str, strings: dict[str, str]) -> str:
     """What a value means: `{..}` and `".."` without their ends, names of strings replaced, `#` between them gone."""
+    return "".join(_meant(part, strings) for part in _parts(value)[0])
+
+
+def well_formed(value: str) -> bool:
+    """Whether the value is one by the rules: words, `{..}` and `".."`, with `#` between them."""
+    parts, closed = _parts(value)
+    return closed and all(
+        _WORD.fullmatch(part) or (part[:1] + part[-1:] in {"{}", '""'} and _whole(part)) for part in parts
+    )
+
+
+def _parts(value: str) -> tuple[list[str], bool]:
+    """What `#` stands between, and whether all that is opened is closed."""
     parts: list[str] = []
     depth, quoted, start = 0, False, 0
     for mark in _JOINTS.finditer(value):
@@ -185,12 +199,22 @@ def joined(value: str, strings: dict[str, str]) -> str:
             quoted ^= depth == 0
         elif mark[0] == "#":
             if depth == 0 and not quoted:
-                parts.append(value[start : mark.start()])
+                parts.append(value[start : mark.start()].strip())
                 start = mark.end()
         else:
             depth += 1 if mark[0] == "{" else -1
-    parts.append(value[start:])
-    return "".join(_meant(part.strip(), strings) for part in parts)
+    parts.append(value[start:].strip())
+    return parts, depth == 0 and not quoted
+
+
+def _whole(part: str) -> bool:
+    """Whether what begins a part ends with it, not before."""
+    depth, ends = 0, [0]
+    for mark in _JOINTS.finditer(part):
+        depth += {"{": 1, "}": -1}.get(mark[0], 0)
+        if depth == 0 and mark[0] in {"}", '"'}:
+            ends.append(mark.end())
+    return depth == 0 and ends[-1] == len(part) and len(ends) == (2 if part[0] == "{" else 3)
 
 
 def _meant(part: str, strings: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bibtexparser.model import Entry
 from bibtexparser.splitter import Splitter
 
-from arxivcli.sources.bibtex import KEYWORDS, PRIMARY, SEPARATOR, joined, understood
+from arxivcli.sources.bibtex import KEYWORDS, PRIMARY, SEPARATOR, joined, understood, well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,7 +70,9 @@ def _places(text: str, entry: Entry) -> Iterator[_Place]:
 
 
 def _extended(value: str, labels: Sequence[str]) -> str:
-    """A value of keywords with those of the labels that it lacks."""
+    """A value of keywords with those of the labels that it lacks; one that breaks the rules stays as it is."""
+    if value and not well_formed(value):
+        return value
     there = joined(value, {})
     new = [label for label in labels if label not in SEPARATOR.split(there.strip())]
     if not new:
