@@ -424,9 +424,7 @@ def test_cut_and_continued_is_as_if_never_cut(corpus: Path, tmp_path: Path) -> N
     assert contents(tmp_path / "cut" / "mine") == contents(tmp_path / "uncut" / "mine")
 
 
-def test_two_processes_that_train_together_share_the_encoding(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_that_train_together_share_the_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "papers.jsonl"
     source.write_text("".join(json.dumps(paper) + "\n" for paper in invented.records(80)))
     preprocess([source], tmp_path / "corpus", Recipe(), workers=1)
