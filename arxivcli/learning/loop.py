@@ -6,7 +6,7 @@ import math
 import signal
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from arxivcli.errors import StoppedError, TrainingError
@@ -40,6 +40,8 @@ class Trainee(Protocol):
     """The learning rate of the last step."""
     patience: int
     """Epochs without a better one after which there is nothing more to hope for."""
+    provisional: bool
+    """Whether what there is so far lacks a part that is still to come: anything with it is better."""
 
     def step(self, number: int) -> float:
         """Learn from the batch of global step `number`; its loss.
@@ -74,6 +76,7 @@ class Epoch:
     train_loss: float
     validation: dict[str, float]
     best: bool
+    provisional: bool = False
 
 
 @dataclass(frozen=True)
@@ -213,8 +216,10 @@ class _Run:
                 f"the validation loss became {validation['loss']} in epoch {number}",
                 "lower the learning rate with --set lr=…, and --restart",
             )
-        best = all(_rank(validation) > _rank(earlier.validation) for earlier in self.history)
-        epoch = Epoch(number, self.loss_sum / max(1, self.counted), validation, best)
+        provisional = self.trainee.provisional
+        epoch = Epoch(number, self.loss_sum / max(1, self.counted), validation, best=True, provisional=provisional)
+        best = all(_rank(epoch) > _rank(earlier) for earlier in self.history)
+        epoch = replace(epoch, best=best)
         self.history.append(epoch)
         self.loss_sum, self.counted = 0.0, 0
         if best:
@@ -241,8 +246,8 @@ class _Run:
         self._saved_at = time.monotonic()
 
 
-def _rank(validation: dict[str, float]) -> tuple[float, float]:
-    return validation["top1"], -validation["loss"]
+def _rank(epoch: Epoch) -> tuple[bool, float, float]:
+    return not epoch.provisional, epoch.validation["top1"], -epoch.validation["loss"]
 
 
 def _mixed(old: float, new: float) -> float:

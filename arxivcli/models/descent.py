@@ -95,7 +95,7 @@ class Descent:
         below = sum(pull @ head[:-1].T for pull, head in zip(pulls, self.heads, strict=True) if pull is not None)
         nothing = np.zeros_like(self.heads[0])
         slopes = [nothing if p is None else np.vstack([hidden.T @ p, p.sum(axis=0)]) for p in pulls]
-        self._move(self.heads, self._head_moments, np.stack(slopes), rate)
+        adam(self.heads, self._head_moments, np.stack(slopes), rate, self.steps)
         self._move_rows(lesson.bags, lesson.weights, below, rate)
         return losses[0]
 
@@ -115,22 +115,10 @@ class Descent:
             sums = csr_array((weights[entries], text[entries], some - some[0]), shape=(len(some) - 1, len(below)))
             rows = met[start : start + _ROWS_AT_ONCE]
             values, moments = self.embeddings[rows], self._moments[:, rows]
-            self._move(values, moments, sums @ below, rate)
+            adam(values, moments, sums @ below, rate, self.steps)
             self.embeddings[rows], self._moments[:, rows] = values, moments
 
         deque(in_threads(move, range(0, len(met), _ROWS_AT_ONCE)), maxlen=0)
-
-    def _move(self, values: Floats, moments: Floats, slope: Floats, rate: float) -> None:
-        """One step of Adam in place; `moments` (2, ...) of `values` (...)."""
-        for number, (fading, power) in enumerate(zip(_FADING, (slope, slope * slope), strict=True)):
-            moments[number] *= np.float32(fading)
-            moments[number] += np.float32(1 - fading) * power
-        first, second = (1 - fading**self.steps for fading in _FADING)
-        size = np.sqrt(moments[1])
-        size += np.float32(_EPSILON)
-        np.divide(moments[0], size, out=size)
-        size *= np.float32(rate * np.sqrt(second) / first)
-        values -= size
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything the next step depends on (views, not copies)."""
@@ -147,6 +135,19 @@ class Descent:
         self.embeddings, self.heads = state["embeddings"].copy(), state["heads"].copy()
         self._moments, self._head_moments = state["moments"].copy(), state["head_moments"].copy()
         self.steps = int(state["steps"])
+
+
+def adam(values: Floats, moments: Floats, slope: Floats, rate: float, steps: int) -> None:
+    """One step of Adam in place, the so-manieth; `moments` (2, ...) of `values` (...)."""
+    for number, (fading, power) in enumerate(zip(_FADING, (slope, slope * slope), strict=True)):
+        moments[number] *= np.float32(fading)
+        moments[number] += np.float32(1 - fading) * power
+    first, second = (1 - fading**steps for fading in _FADING)
+    size = np.sqrt(moments[1])
+    size += np.float32(_EPSILON)
+    np.divide(moments[0], size, out=size)
+    size *= np.float32(rate * np.sqrt(second) / first)
+    values -= size
 
 
 def sums(bags: Bags, weights: Floats, rows: Floats) -> Floats:

@@ -22,6 +22,7 @@ from arxivcli.errors import FolderError
 from arxivcli.models import contributions
 from arxivcli.models.contributions import Explanation, Occurrence
 from arxivcli.models.features import Bags, Vocabulary, tokenise
+from arxivcli.models.layer import Layer
 from arxivcli.models.packing import Packed
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights.safetensors"
 _PACKED = ("fine", "coarse", "steps", "scales")
+_LAYER = {"layer_inner": "inner", "layer_start": "start", "layer_outer": "outer"}
 _IDF_STEPS = 20
 _ENOUGH_TO_UNPACK = 256
 """Texts from which unpacking the whole table once is quicker than unpacking rows as they come."""
@@ -38,6 +40,8 @@ _BLOCK = 8
 """Texts that go through the head at once, the last of them padded: a product of always the same shape, so that a text's
 bits cannot depend on its company. Eight rows all take one road through a BLAS (64 do not), and it starts no threads.
 """
+_BLOCKS = 16
+"""Blocks that go through the hidden layer at once: as many as stay in the processor's cache."""
 _GROUP = 16
 """Texts whose embeddings are fetched and made floating-point at once: as many as stay in the processor's cache."""
 TERM_FREQUENCY = (1 + np.log(np.maximum(1, np.arange(256)))).astype(np.float32)
@@ -46,7 +50,9 @@ TERM_FREQUENCY = (1 + np.log(np.maximum(1, np.arange(256)))).astype(np.float32)
 
 @dataclass(frozen=True, eq=False)
 class FastClassifier:
-    """Packed feature embeddings (F, D), codes of inverse document frequencies (F,), head (D, L) and bias (L,)."""
+    """Packed feature embeddings (F, D), codes of inverse document frequencies (F,), head (D, L) and bias (L,), and in
+    some models a hidden layer beside the head.
+    """
 
     labels: tuple[str, ...]
     vocabulary: Vocabulary
@@ -54,11 +60,16 @@ class FastClassifier:
     embeddings: Packed
     head: NDArray[np.float32]
     bias: NDArray[np.float32]
+    layer: Layer | None = None
 
     def scores(self, texts: pa.StringArray) -> NDArray[np.float32]:
-        """Logits, float32 (len(texts), len(labels)); a text without a known word gets the bias alone."""
-        logits: NDArray[np.float32] = np.matmul(self._hidden(texts), self.head)
+        """Logits, float32 (len(texts), len(labels)); a text without a known word is a vector of zeros."""
+        hidden = self._hidden(texts)
+        logits: NDArray[np.float32] = np.matmul(hidden, self.head)
         logits += self.bias
+        if self.layer:
+            for start in range(0, len(hidden), _BLOCKS):
+                logits[start : start + _BLOCKS] += self.layer.added(hidden[start : start + _BLOCKS])
         return logits.reshape(-1, len(self.labels))[: len(texts)]
 
     def vectors(self, texts: pa.StringArray) -> NDArray[np.float32]:
@@ -103,7 +114,12 @@ class FastClassifier:
 
     def _towards(self, vectors: NDArray[np.float64], label: int) -> tuple[float, NDArray[np.float64]]:
         """What the head makes of nothing, and of each of the vectors (n, D) whose sum it reads: see `along_ray`."""
-        return contributions.along_ray(vectors, label, (self.head, self.bias))
+        base, values = contributions.along_ray(vectors, label, (self.head, self.bias))
+        if self.layer is None:
+            return base, values
+        outer = (self.layer.outer, np.zeros_like(self.bias))
+        more, others = contributions.along_ray(vectors, label, outer, (self.layer.inner, self.layer.start))
+        return base + more, values + others
 
     @cached_property
     def _idf(self) -> NDArray[np.float32]:
@@ -127,6 +143,7 @@ class FastClassifier:
             **{name: getattr(self.embeddings, name) for name in _PACKED},
             "head": self.head,
             "bias": self.bias,
+            **{name: getattr(self.layer, part).astype(np.float16) for name, part in _LAYER.items() if self.layer},
             "labels": np.frombuffer("\n".join(self.labels).encode(), np.uint8),
         }
         storage.write_whole(folder / WEIGHTS, to_bytes(tensors))
@@ -141,14 +158,17 @@ class FastClassifier:
             first = np.repeat(np.arange(len(words), dtype=np.int64), tensors["beginning"])
             vocabulary = Vocabulary(words, first * len(words) + tensors["ends"])
             embeddings = Packed(*(tensors[name] for name in _PACKED))
-            model = cls(labels, vocabulary, tensors["idf"], embeddings, tensors["head"], tensors["bias"])
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            parts = [tensors[name].astype(np.float32) for name in _LAYER if name in tensors]
+            layer = Layer(*parts) if parts else None
+            model = cls(labels, vocabulary, tensors["idf"], embeddings, tensors["head"], tensors["bias"], layer)
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise FolderError(f"{folder / WEIGHTS} is no fast model: {error}", "train or download it again") from error
         if not (
             len(vocabulary) == len(embeddings) == len(model.idf)
             and embeddings.fits
             and model.head.shape == (embeddings.width, len(labels))
             and model.bias.shape == (len(labels),)
+            and (layer is None or layer.fits(embeddings.width, len(labels)))
         ):
             raise FolderError(f"the tensors of {folder / WEIGHTS} do not fit together", "train or download it again")
         return model

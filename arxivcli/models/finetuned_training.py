@@ -64,6 +64,7 @@ class FinetunedTrainee:
         self.epochs = settings.epochs
         self.rate = 0.0
         self.patience = settings.patience
+        self.provisional = False
         self._part = settings.micro_batch or -(-self.papers_per_step // self._place.processes)
         self._mix = Mix.of(papers[0], settings.balance)
         network: nn.Module = pretrained.network

@@ -64,6 +64,7 @@ class FrozenTrainee:
         self.epochs = settings.epochs
         self.rate = 0.0
         self.patience = settings.patience
+        self.provisional = False
         self._mean, self._scale = _standard(training.whole)
         self._network = _Network(len(self._mean), settings.hidden, len(labels), settings.seed)
         self._stepper = torch.optim.AdamW(
