@@ -34,13 +34,15 @@ def builtin() -> Model:
     return shelf.load("builtin")
 
 
-@given(field, field, st.sampled_from([4, 8]), st.integers(0, 2))
-def test_base_and_contributions_add_up_to_the_lead(title: str, abstract: str, bits: int, label: int) -> None:
-    model = small_model(bits)
+@given(field, field, st.sampled_from([4, 8]), st.integers(0, 2), st.sampled_from([0, 5]))
+def test_base_and_contributions_add_up_to_the_lead(
+    title: str, abstract: str, bits: int, label: int, units: int
+) -> None:
+    model = small_model(bits, units)
     texts = pa.array([f"{title}\n{abstract}"])
     [found] = model.contributions(texts, np.array([label]))
     assert found.total == pytest.approx(leads(model.scores(texts))[0, label], abs=1e-4)
-    assert found.base == pytest.approx(leads(model.bias[None])[0, label], abs=1e-6)
+    assert found.base == pytest.approx(leads(model.scores(pa.array(["\n"])))[0, label], abs=1e-6)
 
 
 @given(field, field)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from arxivcli.errors import FolderError
 from arxivcli.models import shelf
 from arxivcli.models.fast import FastClassifier, bag_weights, idf, idf_codes
 from arxivcli.models.features import Vocabulary, _one_of_the_same, tokenise
+from arxivcli.models.layer import Layer
 from arxivcli.models.packing import Packed, packed
 
 if TYPE_CHECKING:
@@ -99,22 +101,26 @@ def test_equal_keys_share_one_of_their_positions(small: list[int], apart: int) -
     assert len(np.unique(same)) == len(np.unique(keys))
 
 
-def small_model(fine: int = 8) -> FastClassifier:
+def small_model(fine: int = 8, units: int = 0) -> FastClassifier:
     chance = np.random.default_rng(0)
     names = pa.array([*"abcdefghij", "naïve"])
     vocabulary = Vocabulary(names, np.sort(chance.choice(len(names) ** 2, 40, replace=False)))
     embeddings = packed(chance.normal(size=(len(vocabulary), 8)).astype(np.float32), fine)
     codes = chance.integers(0, 80, len(vocabulary)).astype(np.uint8)
     head, bias = chance.normal(size=(8, 3)).astype(np.float32), chance.normal(size=3).astype(np.float32)
-    return FastClassifier(("cs.CL", "hep-th", "math.NT"), vocabulary, codes, embeddings, head, bias)
+    shapes = ((8, units), units, (units, 3))
+    layer = Layer(*(chance.normal(size=shape).astype(np.float16).astype(np.float32) for shape in shapes))
+    labels = ("cs.CL", "hep-th", "math.NT")
+    return FastClassifier(labels, vocabulary, codes, embeddings, head, bias, layer if units else None)
 
 
 TEXTS = ["a b c\nd e f a b", "", "\n", "unknown words only", "j i h g", "naïve\nnaïve a b", "a a a a a\n"]
 
 
+@pytest.mark.parametrize("units", [0, 5])
 @pytest.mark.parametrize("fine", [4, 8])
-def test_a_text_scores_the_same_alone_and_in_company(fine: int) -> None:
-    model = small_model(fine)
+def test_a_text_scores_the_same_alone_and_in_company(fine: int, units: int) -> None:
+    model = small_model(fine, units)
     together = model.scores(pa.array(TEXTS))
     for row, text in enumerate(TEXTS):
         np.testing.assert_array_equal(model.scores(pa.array([text]))[0], together[row])
@@ -143,16 +149,20 @@ def test_a_paper_scores_the_same_in_batches_of_any_size(
     np.testing.assert_array_equal(model.scores(texts.slice(first, size)), whole[first : first + size])
 
 
+@pytest.mark.parametrize("units", [0, 5])
 @pytest.mark.parametrize("fine", [4, 8])
-def test_scores_are_the_formula(fine: int) -> None:
-    model = small_model(fine)
+def test_scores_are_the_formula(fine: int, units: int) -> None:
+    model = small_model(fine, units)
     text = "a b a\nc a b"
     counted = features_by_definition(text, model.vocabulary)
     weight = {f: (1 + np.log(n)) * float(idf(model.idf)[f]) for f, n in counted.items()}
     norm = np.sqrt(sum(w * w for w in weight.values()))
     rows = model.embeddings.table.astype(float) * model.embeddings.scales.astype(float)[:, None]
     hidden = sum(w / norm * rows[f] for f, w in weight.items())
-    np.testing.assert_allclose(model.scores(pa.array([text]))[0], hidden @ model.head + model.bias, rtol=1e-4)
+    logits = hidden @ model.head + model.bias
+    if model.layer:
+        logits += np.maximum(hidden @ model.layer.inner + model.layer.start, 0) @ model.layer.outer
+    np.testing.assert_allclose(model.scores(pa.array([text]))[0], logits, rtol=1e-4)
 
 
 @pytest.mark.parametrize("count", [0, 1, 8, 11])
@@ -173,9 +183,10 @@ def test_a_text_without_known_words_gets_the_bias() -> None:
     np.testing.assert_array_equal(model.scores(pa.array(["zzz", "", "\n"])), np.tile(model.bias, (3, 1)))
 
 
+@pytest.mark.parametrize("units", [0, 5])
 @pytest.mark.parametrize("fine", [4, 8])
-def test_saved_and_loaded_is_the_same(tmp_path: Path, fine: int) -> None:
-    model = small_model(fine)
+def test_saved_and_loaded_is_the_same(tmp_path: Path, fine: int, units: int) -> None:
+    model = small_model(fine, units)
     model.save(tmp_path)
     again = FastClassifier.load(tmp_path)
     assert again.labels == model.labels
@@ -195,9 +206,11 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     short = FastClassifier(
         model.labels[:2], *(getattr(model, n) for n in ("vocabulary", "idf", "embeddings", "head", "bias"))
     )
-    short.save(tmp_path)
-    with pytest.raises(FolderError, match="do not fit"):
-        FastClassifier.load(tmp_path)
+    unfitting = Layer(*(np.ones(shape, np.float32) for shape in ((8, 5), 4, (5, 3))))
+    for broken in (short, replace(model, layer=unfitting)):
+        broken.save(tmp_path)
+        with pytest.raises(FolderError, match="do not fit"):
+            FastClassifier.load(tmp_path)
 
 
 NUMBERS = st.lists(st.lists(st.floats(-10, 10, width=16), min_size=8, max_size=8), min_size=1, max_size=5)

@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from arxivcli.models import factors, packing
+from arxivcli.errors import UsageError
+from arxivcli.models import factors, packing, stacking
 from arxivcli.models import vocabulary as vocabularies
 from arxivcli.models.base import LabelledTexts
 from arxivcli.models.descent import Descent, Lesson, log_softmax, sums
 from arxivcli.models.fast_settings import FastSettings
 from arxivcli.models.fast_training import FastTrainee
 from arxivcli.models.features import Bags
+from arxivcli.models.stacking import Answers, Stacking
 from arxivcli.surroundings import Surroundings
 
 FEATURES, LABELS = 40, 5
@@ -182,8 +184,8 @@ def small_papers() -> tuple[list[str], list[int]]:
     return texts, truth
 
 
-def trainee(members: int, epochs: int = 2) -> FastTrainee:
-    chosen = FastSettings(members=members, epochs=epochs, dimension=8, batch_size=50, lr=0.02)
+def trainee(members: int, epochs: int = 2, **more: float) -> FastTrainee:
+    chosen = FastSettings(members=members, epochs=epochs, dimension=8, batch_size=50, lr=0.02, **more)  # type: ignore[arg-type]
     papers = labelled(*small_papers(), 4)
     return FastTrainee.prepare(chosen, papers, papers, Surroundings.__new__(Surroundings))
 
@@ -210,26 +212,98 @@ def test_a_half_trained_member_does_not_count() -> None:
     np.testing.assert_allclose(several.weights()["matrix"], first, atol=1e-6)
 
 
-def test_an_ensemble_that_was_cut_goes_on_as_if_never_cut() -> None:
-    whole, cut = trainee(3), trainee(3)
+@pytest.mark.parametrize("part", [0.5, 0.8])
+@pytest.mark.parametrize("stacked", [{}, {"stacked": 6, "stacked_epochs": 4}])
+def test_an_ensemble_that_was_cut_goes_on_as_if_never_cut(stacked: dict[str, int], part: float) -> None:
+    whole, cut = trainee(3, **stacked), trainee(3, **stacked)
     last = whole.epochs * whole.steps_per_epoch
     for number in range(last):
         whole.step(number)
-        if number < last // 2:
+        if number < int(part * last):
             cut.step(number)
-    again = trainee(3)
+    again = trainee(3, **stacked)
     again.restore({name: np.array(tensor) for name, tensor in cut.state().items()})
-    for number in range(last // 2, last):
+    for number in range(int(part * last), last):
         again.step(number)
-    np.testing.assert_array_equal(again.weights()["matrix"], whole.weights()["matrix"])
+    assert again.weights().keys() == whole.weights().keys()
+    for name, tensor in whole.weights().items():
+        np.testing.assert_array_equal(again.weights()[name], tensor)
 
 
-def test_the_finished_model_answers_as_the_matrix_does() -> None:
-    several = trainee(2, epochs=6)
+@pytest.mark.parametrize("stacked", [0, 6])
+def test_the_finished_model_answers_as_what_was_trained(stacked: int) -> None:
+    several = trainee(2, epochs=6, stacked=stacked, stacked_lr=0.05)
     for number in range(several.epochs * several.steps_per_epoch):
         several.step(number)
     model = several.classifier(several.weights())
-    exact = several._logits(several._training, several.weights()["matrix"], np.arange(400))
+    weights = several.weights()
+    exact = several._logits(several._training, weights["matrix"], np.arange(400))
+    if stacked:
+        better = stacking.corrected(exact, weights["inner"], weights["outer"])
+        assert np.abs(better - exact).max() > 0.1
+        exact = better
     found = model.scores(pa.array(small_papers()[0]))
     assert np.abs(log_softmax(found) - log_softmax(exact)).max() < 0.25
     assert (found.argmax(axis=1) == small_papers()[1]).mean() > 0.99
+
+
+@pytest.mark.parametrize("share", [0.0, 0.7])
+def test_steps_of_a_stacked_layer_are_those_of_pytorchs_adam(share: float) -> None:
+    chance = np.random.default_rng(0)
+    mine = Stacking(LABELS, 6, chance)
+    mine.outer[:] = chance.normal(size=mine.outer.shape) * 0.3
+    inner, outer = (nn.Parameter(torch.from_numpy(part.copy())) for part in (mine.inner, mine.outer))
+    stepper = torch.optim.Adam([inner, outer], lr=0.01)
+    for _ in range(8):
+        logits = chance.normal(size=(20, LABELS)).astype(np.float32) * 3
+        truth = chance.integers(0, LABELS, 20)
+        counts = chance.uniform(0.2, 3, 20).astype(np.float32)
+        listed = chance.dirichlet(np.ones(LABELS), 20).astype(np.float32)
+        kept = chance.random((20, 6)) < 0.8
+        loss = mine.step(Answers(logits, truth, counts, listed, share), kept, 0.01)
+        given_ = torch.from_numpy(logits)
+        units = torch.relu((given_ - given_.mean(1, keepdim=True)) / 3 @ inner[:-1] + inner[-1])
+        units = units * torch.from_numpy(kept / kept.mean()).float()
+        weights, goal = torch.from_numpy(counts / counts.sum()), torch.from_numpy(listed)
+        likely = [torch.log_softmax(given_ + units @ head[:-1] + head[-1], 1) for head in outer]
+        first = (weights * -likely[0][torch.arange(20), torch.from_numpy(truth)]).sum()
+        stepper.zero_grad()
+        (first + share * (weights * -(goal * likely[1]).sum(1)).sum()).backward()
+        stepper.step()
+        assert loss == pytest.approx(first.item(), rel=1e-4)
+    np.testing.assert_allclose(mine.inner, inner.detach().numpy(), atol=1e-3)
+    np.testing.assert_allclose(mine.outer[0], outer[0].detach().numpy(), atol=1e-3)
+
+
+def test_a_stacked_layer_learns_from_answers_to_papers_the_member_never_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = trainee(3, stacked=6, stacked_epochs=2)
+    papers = len(several._training.truth)
+    seen: list[set[int]] = [set(), set(), set()]
+    lesson = FastTrainee._lesson
+
+    def spied(self: FastTrainee, rows: np.ndarray, *others: object) -> Lesson:
+        seen[self._finished] |= set(rows.tolist())
+        return lesson(self, rows, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FastTrainee, "_lesson", spied)
+    matrices = []
+    for number in range(several.epochs * several.steps_per_epoch):
+        assert several.provisional == (number <= several._steps_of_members)
+        several.step(number)
+        if (number + 1) % several._steps_of_member == 0 and len(matrices) < 3:
+            matrices.append(several._matrix())
+    never = [set(range(papers)) - rows for rows in seen]
+    assert [len(rows) for rows in never] == pytest.approx([papers / 3] * 3, abs=1)
+    assert set.union(*never) == set(range(papers))
+    unseen = several._unseen
+    assert unseen is not None
+    assert 0 < unseen.titles.sum() < papers / 4
+    for entry, (row, title) in enumerate(zip(unseen.rows, unseen.titles, strict=True)):
+        member = next(number for number, rows in enumerate(never) if row in rows)
+        expected = several._logits(several._training, matrices[member], np.array([row]), bool(title))
+        np.testing.assert_allclose(unseen.answers[entry], expected[0], atol=0.02)
+
+
+def test_a_layer_wants_members_to_stand_on() -> None:
+    with pytest.raises(UsageError, match="several members"):
+        trainee(1, stacked=6)
