@@ -5,7 +5,7 @@
 
 PAPERS are files that `arxivcli preprocess` reads, real arXiv papers with title, abstract and categories. The finished
 model replaces `arxivcli/models/builtin`. The same papers make the same bytes, on another processor too; an interrupted
-run is continued by the same command. About half an hour and 6 GB of memory for half a million papers on two cores.
+run is continued by the same command. About forty minutes and 6 GB of memory for half a million papers on two cores.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ What `arxivcli classify` answers with when no other model is named. It puts a pa
 {len(card.labels)} canonical active categories from title and abstract, or from the title alone.
 
 - Kind: `fast`, a supervised bag of words and word pairs: the mean of {card.settings["members"]} trainings in
-  {card.settings["kept"]} numbers a feature of two to four bits; settings in `settings.toml`.
+  {card.settings["kept"]} numbers a feature of two to four bits, and a hidden layer of {card.settings["stacked"]} units
+  that learned from answers to papers the answering member had not seen; settings in `settings.toml`.
 - Trained on {papers["train"]:,} real arXiv papers, 1986 to June 2026 (descriptive metadata, CC0), at most 2,000 a
   category before 2020 and 15,000 from then on: 2020-2024 is mostly computer science and mathematics, 2025-2026 is
   broad.
