@@ -30,12 +30,13 @@ FIELDS: Final[dict[str, pa.DataType]] = {
     "cross_lists": pa.list_(pa.string()),
     "abstained": pa.bool_(),
     "explanation": pa.list_(_WORD),
+    "model": pa.string(),
     "error": pa.string(),
 }
 """All there are, with what they are in parquet. `category`, `name` and `confidence` are of the first label, null where
 there is none; `alternatives` are the labels after it, `labels` and `scores` all of them."""
 
-ASKED_FOR: Final = ("set", "cross_lists", "abstained", "explanation")
+ASKED_FOR: Final = ("set", "cross_lists", "abstained", "explanation", "model")
 """Fields that an answer has when somebody asks for them, in this order."""
 
 

@@ -114,7 +114,8 @@ def json_lines(predictions: pa.RecordBatch) -> bytes:
 
     `{"id":"2401.01234","top_category":"cs.LG","predictions":[{"category":"cs.LG","name":"Machine Learning",
     "confidence":0.83}, ...]}`, then `"set"` when a coverage was asked for, `"cross_lists"` when these were,
-    `"abstained":true` when no category was sure enough, `"explanation"`, and `"error"` when there is no answer.
+    `"abstained":true` when no category was sure enough, `"explanation"`, `"model"` when there are several, and
+    `"error"` when there is no answer.
     """
     if predictions.num_rows == 0:
         return b""
@@ -131,6 +132,7 @@ def json_lines(predictions: pa.RecordBatch) -> bytes:
         _set(predictions["cross_lists"], "cross_lists") if "cross_lists" in predictions.schema.names else "",
         _left_open(predictions),
         _explanations(predictions["explanation"]) if "explanation" in predictions.schema.names else "",
+        _model(predictions["model"]) if "model" in predictions.schema.names else "",
         _error(predictions["error"]),
         "}\n",
         "",
@@ -245,6 +247,10 @@ def _error(errors: pa.StringArray) -> pa.StringArray:
     if errors.null_count == len(errors):
         return pa.array([""] * len(errors), pa.string())
     return pc.if_else(pc.is_null(errors), "", _wrapped(',"error":', _quoted(errors), ""))
+
+
+def _model(names: pa.StringArray) -> pa.StringArray:
+    return pc.if_else(pc.is_null(names), "", _wrapped(',"model":', _quoted(names), ""))
 
 
 def _quoted(texts: pa.StringArray) -> pa.StringArray:

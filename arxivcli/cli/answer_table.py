@@ -95,6 +95,7 @@ def _card(page: Seen, answer: dict[str, Any], coverage: float | None) -> Rendera
         return Group(*head, Text(f"no answer: {escaped(answer['error'])}", style="red"))
     foot = [Text(f"also: {', '.join(answer['cross_lists']) or 'none'}")] if "cross_lists" in answer else []
     foot += [Text(f"{100 * coverage:g}% sure to be one of: {', '.join(answer['set'])}")] if coverage else []
+    foot += [Text(f"model: {escaped(answer['model'])}", style="dim")] if "model" in answer else []
     if not answer["labels"]:
         return Group(*head, Text(_ABSTAINED, style="yellow"), *foot)
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -116,7 +117,7 @@ _USUAL = ["id", "title", "category", "name", "confidence"]
 def _columns(page: Seen, coverage: float | None) -> list[str]:
     """The usual columns, and those that were asked for."""
     names = page.predictions.schema.names
-    also = {"set": coverage, "also": "cross_lists" in names, "for": "explanation" in names}
+    also = {"set": coverage, "also": "cross_lists" in names, "for": "explanation" in names, "model": "model" in names}
     return [*_USUAL, *(column for column, asked in also.items() if asked)]
 
 
@@ -133,8 +134,9 @@ def _widths(page: Seen, columns: list[str]) -> list[int]:
         "set": SET,
         "also": SET,
         "for": SET,
+        "model": TITLE // 2,
     }
-    texts = [column for column in ("title", "name", "set", "also", "for") if column in columns]
+    texts = [column for column in ("title", "name", "set", "also", "for", "model") if column in columns]
     wanted = sum(widths[column] for column in texts)
     fixed = sum(widths[column] for column in columns if column not in texts) + console.GAP * (len(columns) - 1)
     room = min(wanted, max(console.width() - fixed, NARROW * len(texts)))
@@ -157,6 +159,8 @@ def _rows(page: Seen, columns: list[str]) -> Iterator[list[str | None]]:
 def _asked(answer: dict[str, Any], column: str) -> str:
     if column == "for":
         return explaining.words(answer["explanation"], for_it=True)
+    if column == "model":
+        return answer["model"] or ""
     return " ".join(answer["cross_lists" if column == "also" else column] or [])
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from arxivcli import parallel
 from arxivcli.cli import answer_table, console
 from arxivcli.errors import InputError, StoppedError
-from arxivcli.steps import classification, outputs, resuming
+from arxivcli.steps import cascading, classification, outputs, resuming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from arxivcli.models.shelf import Model
     from arxivcli.sources.fields import Columns
     from arxivcli.sources.pieces import Piece
+    from arxivcli.steps.cascading import Second
     from arxivcli.steps.classification import Answered, Question, Tally
     from arxivcli.steps.outputs import Format, Layout
 
@@ -42,6 +43,13 @@ class Job:
     """Whether there are several sources, so that a line's number alone names no paper."""
     mixed: bool = False
     """Whether they are of several kinds."""
+    second: Second | None = None
+    """Who answers papers that the model is unsure of."""
+
+    @property
+    def most_at_once(self) -> int:
+        """How many papers to read at once: few where each takes long, so that people see how it goes on."""
+        return min(one.most_at_once for one in (self.model, self.second and self.second.model) if one)
 
     def run(self, pieces: Iterable[Piece], ready: Callable[[], bool] = parallel.always) -> Tally:
         """Answer all papers where the answers belong; how many there were comes back."""
@@ -76,7 +84,9 @@ class Job:
         return outputs.chosen(self.format, self.output, self._drawn, fitting), chain([first], found)
 
     def _work(self, form: Format) -> classification.Work[Any]:
-        return classification.Work(self.model, self.question, self.columns, self._shape(form), self.several)
+        return cascading.CascadeWork(
+            self.model, self.question, self.columns, self._shape(form), self.several, self.second
+        )
 
     @property
     def _drawn(self) -> bool:

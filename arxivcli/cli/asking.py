@@ -11,8 +11,8 @@ from arxivcli import __version__, answer_fields
 from arxivcli.cli.answering import Job
 from arxivcli.errors import UsageError
 from arxivcli.models import card as cards
-from arxivcli.models import shelf, viewing
-from arxivcli.steps import classification, outputs
+from arxivcli.models import deferral, shelf, viewing
+from arxivcli.steps import cascading, classification, outputs
 
 if TYPE_CHECKING:
     from arxivcli.cli.options import Device, Level, State
@@ -47,6 +47,8 @@ class Asking:
     several: bool
     mixed: bool
     online: Online
+    cascade: str | None = None
+    cascade_below: float | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError for options that do not go together."""
@@ -55,19 +57,41 @@ class Asking:
             raise UsageError(f"{option} is for data, not for --format table", "choose another --format")
         if "set" in self.fields and self.coverage is None:
             raise UsageError("the field set needs a coverage", "give --coverage, say 0.9")
+        if self.cascade is None and (self.cascade_below is not None or "model" in self.fields):
+            what = "--cascade-below" if self.cascade_below is not None else "the field model"
+            raise UsageError(f"{what} is for several models", "name the second one with --cascade")
 
-    def job(self, loaded: Model | None = None) -> Job:
-        """The work, with a model that is loaded already or the one that is named. Raises UsageError, FolderError."""
-        model = loaded or shelf.load(self.model, self.device)
-        view = viewing.view(model.card, self.prior, self.labels, self.level)
-        question = classification.Question(
-            self.top, self.coverage, view, self.min_confidence, self.abstain, multi=self._multi, explain=self._explain
-        )
+    def job(self, loaded: Job | None = None) -> Job:
+        """The work, with models that are loaded already or those that are named. Raises UsageError, FolderError."""
+        model = loaded.model if loaded else shelf.load(self.model, self.device)
+        question = self._question(model)
+        second = None
+        if self.cascade is not None:
+            other = loaded.second.model if loaded and loaded.second else shelf.load(self.cascade, self.device)
+            second = self._second(model, question, self.cascade, other)
         classification.check(model, question)
         return Job(
             model, question, self.columns, self.format, self.output, self._layout(), self.workers, self.state,
-            self.several, self.mixed,
+            self.several, self.mixed, second,
         )  # fmt: skip
+
+    def _question(self, model: Model) -> classification.Question:
+        view = viewing.view(model.card, self.prior, self.labels, self.level)
+        return classification.Question(
+            self.top, self.coverage, view, self.min_confidence, self.abstain, multi=self._multi, explain=self._explain
+        )
+
+    def _second(self, model: Model, question: classification.Question, name: str, other: Model) -> cascading.Second:
+        """The second model and what it is asked. Raises UsageError where it is no second opinion on the same thing."""
+        names = _apart(self.model, name)
+        try:
+            asked = self._question(other)
+        except UsageError as error:
+            raise UsageError(f"--cascade {name}: {error.what}", error.hint) from error
+        cascading.require_comparable((model, other), (question, asked), names, self.level)
+        classification.check(other, asked)
+        below = deferral.below(model.card) if self.cascade_below is None else self.cascade_below
+        return cascading.Second(other, asked, below, names)
 
     @property
     def _multi(self) -> bool:
@@ -78,7 +102,7 @@ class Asking:
         return self.explain or "explanation" in self.fields
 
     def _layout(self) -> outputs.Layout:
-        asked = (self.coverage is not None, self._multi, self.abstain > 0, self._explain)
+        asked = (self.coverage is not None, self._multi, self.abstain > 0, self._explain, self.cascade is not None)
         names = tuple(name for name, wanted in zip(answer_fields.ASKED_FOR, asked, strict=True) if wanted)
         return outputs.Layout(names, self.fields, self.append, self.raw)
 
@@ -86,7 +110,9 @@ class Asking:
         """All that answers depend on but the papers and the form, by the names people know."""
         return {
             "version of arxivcli": __version__,
-            "model": hashlib.sha256((shelf.folder(self.model) / cards.CARD).read_bytes()).hexdigest(),
+            "model": _card(self.model),
+            "--cascade": self.cascade and _card(self.cascade),
+            "--cascade-below": self.cascade_below,
             "--top": self.top,
             "--coverage": self.coverage,
             "--prior": self.prior,
@@ -107,6 +133,19 @@ class Asking:
             "--no-header": not self.columns.headed,
             "--table": self.columns.table,
         }
+
+
+def _card(model: str) -> str:
+    """A hash of what the model's folder says about it, which has the hashes of all else."""
+    return hashlib.sha256((shelf.folder(model) / cards.CARD).read_bytes()).hexdigest()
+
+
+def _apart(first: str, second: str) -> tuple[str, str]:
+    """What two models are called in answers: short, but never the same. Raises UsageError when they are one."""
+    if shelf.folder(first).resolve() == shelf.folder(second).resolve():
+        raise UsageError(f"--cascade {second} is the same model as --model {first}", "name two models")
+    short = Path(first).resolve().name, Path(second).resolve().name
+    return short if short[0] != short[1] else (first, second)
 
 
 def _content(prior: str | None) -> str | None:

@@ -32,6 +32,20 @@ def classify(
     context: typer.Context,
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE|ID|-", help=_WHAT, show_default=False)] = None,
     model: Annotated[str, typer.Option("--model", "-m", help="Name or folder of a model.")] = "builtin",
+    cascade: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A second model, for papers the first is unsure of.", show_default=False),
+    ] = None,
+    cascade_below: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            min=0,
+            max=1,
+            help="Unsure is an answer of less confidence.",
+            show_default="chosen on the calibration papers",
+        ),
+    ] = None,
     top: Annotated[int, typer.Option("--top", "-k", min=1, help="How many categories an answer names.")] = 3,
     coverage: Annotated[
         float | None,
@@ -93,7 +107,7 @@ def classify(
         typer.Option(
             metavar="NAME,...",
             help="These alone, in this order: id, title, abstract, category, name, confidence, alternatives, labels, "
-            "scores, set, cross_lists, abstained, explanation, error.",
+            "scores, set, cross_lists, abstained, explanation, model, error.",
             show_default="what was asked for",
             rich_help_panel=CONTENT,
         ),
@@ -201,6 +215,8 @@ def classify(
         several=len(found) > 1,
         mixed=sources.mixed(found),
         online=online,
+        cascade=cascade,
+        cascade_below=cascade_below,
     )
     record = _resumable(found, typed, output) if resume else None
     job = asking.job()
@@ -216,7 +232,7 @@ def classify(
             source_format,
             asking.columns,
             partial(console.note, state(context)),
-            job.model.most_at_once,
+            job.most_at_once,
         )
         if record is None:
             tally = job.run(everything, everything.ready)

@@ -117,7 +117,7 @@ class Conversation:
         if not number.isdecimal() or not int(number):
             raise UsageError(f":top {number} is no number of categories", "say :top 5")
         asking = replace(self._asking, top=int(number))
-        self._ask_otherwise(asking, asking.job(self._job.model))
+        self._ask_otherwise(asking, asking.job(self._job))
 
     def _model(self, name: str) -> None:
         if not name:
@@ -129,7 +129,7 @@ class Conversation:
 
     def _explain(self, _: str) -> None:
         asking = replace(self._asking, explain=not self._asking.explain)
-        self._ask_otherwise(asking, asking.job(self._job.model))
+        self._ask_otherwise(asking, asking.job(self._job))
         if asking.explain and self._last is not None:
             return self._answer(self._last)
         return prompt.say("answers are explained\n" if asking.explain else "answers are not explained any more\n")

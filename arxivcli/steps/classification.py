@@ -195,13 +195,17 @@ class Work(Generic[Form]):
             if isinstance(piece, files.Reading)
             else piece.readings(self.columns, min(BATCH, self.model.most_at_once))
         )
-        forms, tally = [], Tally()
+        forms, counted = [], Tally()
         for reading in readings:
             papers = _numbered(reading, self.several)
             predictions = answer(self.model, papers, self.question, reading.errors)
             forms.append(self.shape(replace(reading, papers=papers), predictions))
-            tally += _tally(reading, predictions["error"])
-        return Answered(forms, tally)
+            counted += tally(reading, predictions["error"])
+        return Answered(forms, counted)
+
+    def spread(self, found: Iterable[Piece], workers: int, ready: Callable[[], bool]) -> Generator[Answered[Form]]:
+        """Answers to all pieces in order, by so many processes where the model can be shared; as `classify`."""
+        return parallel.in_order(self, found, workers if self.model.forked else 1, ready)
 
 
 def _numbered(reading: files.Reading, several: bool) -> pa.RecordBatch:
@@ -214,7 +218,8 @@ def _numbered(reading: files.Reading, several: bool) -> pa.RecordBatch:
     return reading.papers.set_column(0, "id", named)
 
 
-def _tally(reading: files.Reading, errors: pa.StringArray) -> Tally:
+def tally(reading: files.Reading, errors: pa.StringArray) -> Tally:
+    """How many papers of a reading have no answer, by the reasons given."""
     if errors.null_count == len(errors):
         return Tally(len(errors), source=reading.source)
     failed = errors.is_valid()
@@ -245,10 +250,10 @@ def classify(
     Raises:
         InputError: there was no paper in any of them.
     """
-    tally = before
-    with closing(parallel.in_order(work, found, workers if work.model.forked else 1, ready)) as answers:
+    count = before
+    with closing(work.spread(found, workers, ready)) as answers:
         for answered in answers:
-            tally += answered.tally
+            count += answered.tally
             yield answered
-    if tally.settled.read == 0:
+    if count.settled.read == 0:
         raise InputError("no papers in the input", "give a file with titles, or pipe one in")

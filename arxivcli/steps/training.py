@@ -16,6 +16,7 @@ from arxivcli.learning import devices
 from arxivcli.learning.checkpoints import Checkpoints, differences
 from arxivcli.learning.loop import Epoch, fit
 from arxivcli.learning.observers import Audience, Observer
+from arxivcli.metrics.selective import selective
 from arxivcli.models import card as cards
 from arxivcli.models import shelf
 from arxivcli.models.base import LabelledTexts
@@ -217,7 +218,7 @@ class _Run:
 
     def save(self, classifier: Classifier, epochs: tuple[Epoch, ...], told: dict[str, Any]) -> cards.Card:
         """Calibrate, and write the folder, its card last; the card."""
-        fitted, figures = self._calibrated(classifier)
+        fitted, figures, trust = self._calibrated(classifier)
         best = max((epoch for epoch in epochs if epoch.best), key=lambda epoch: epoch.number)
         card = cards.Card(
             kind=self._chosen.kind,
@@ -232,7 +233,8 @@ class _Run:
                 "labels": {label: self._shards.manifest.splits["train"].labels[label] for label in self._labels},
             },
             metrics=told
-            | {"epochs": [asdict(e) for e in epochs], "validation": best.validation, "calibration": figures},
+            | {"epochs": [asdict(e) for e in epochs], "validation": best.validation, "calibration": figures}
+            | trust,
             calibration=fitted,
         )
         with storage.storage_errors(self._output):
@@ -242,7 +244,7 @@ class _Run:
             cards.write(self._output, card)
         return cards.read(self._output)
 
-    def _calibrated(self, classifier: Classifier) -> tuple[calibration.Calibration, dict[str, float]]:
+    def _calibrated(self, classifier: Classifier) -> tuple[calibration.Calibration, dict[str, float], dict[str, Any]]:
         held_out = self.papers("calibration")
         weights = held_out.importance[held_out.truth]
         whole, titles = (
@@ -256,7 +258,9 @@ class _Run:
         for name, how in (("ece_before", calibration.Calibration()), ("ece_after", fitted)):
             probs = calibration.calibrated(whole, how)
             figures[name] = metrics.calibration_error(probs, held_out.truth, weights)
-        return fitted, figures
+        if len(held_out.truth) < calibration.ENOUGH:
+            return fitted, figures, {}
+        return fitted, figures, {"selective": selective(probs, held_out.truth, weights)}
 
 
 def _logits(classifier: Classifier, texts: Iterable[pa.StringArray]) -> NDArray[np.float32]:
