@@ -76,9 +76,9 @@ def in_order(
         yield from map(work, waiting)
         return
     few: list[Task] = []
-    while not (stopped := _take(waiting, few, 1)) and few and not ready():
+    while not (stopped := take(waiting, few, 1)) and few and not ready():
         yield work(few.pop())
-    stopped = stopped or _take(waiting, few, 2)
+    stopped = stopped or take(waiting, few, 2)
     if stopped or len(few) < 2:  # noqa: PLR2004
         yield from map(work, few)
         if stopped:
@@ -88,7 +88,7 @@ def in_order(
         yield from _windowed(pool, chain(few, waiting), workers * _AHEAD + 1, ready)
 
 
-def _take(tasks: Iterator[Task], into: list[Task], most: int) -> ArxivcliError | None:
+def take(tasks: Iterator[Task], into: list[Task], most: int) -> ArxivcliError | None:
     """Move at most so many tasks into a list; the error that stopped it, if one did."""
     try:
         while len(into) < most:
@@ -108,7 +108,7 @@ def _windowed(pool: _Pool, tasks: Iterator[Any], window: int, ready: Callable[[]
     try:
         while True:
             fresh: list[Any] = []
-            stopped = stopped or _take(tasks, fresh, 1)
+            stopped = stopped or take(tasks, fresh, 1)
             flying.extend(map(pool.submit, fresh))
             if not flying:
                 break

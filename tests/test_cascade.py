@@ -1,9 +1,8 @@
-"""classify --cascade: unsure answers are the second model's, all others the first's, in their order, at any size."""
+"""classify --cascade: unsure answers are the second model's, all others the first one's, in order, at any size."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import random
@@ -15,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import handmade
 import invented
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from classifying import MANY, PROGRAM, answers, run, said
+from classifying import MANY, PROGRAM, run
 from finetuning import train as finetuned
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +24,7 @@ from test_classify_ends import end, plain, terminal
 from test_train import QUICK, corpus_of
 
 from arxivcli import parallel
+from arxivcli.cli import app
 from arxivcli.metrics.selective import selective
 from arxivcli.models import card as cards
 from arxivcli.models import deferral, shelf
@@ -64,6 +63,13 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def found(folder: Path, *asked: object, code: int = 3) -> list[dict[str, Any]]:
+    """The answers of `classify` in this very process, where what is imported once stays."""
+    output = folder / "answers.jsonl"
+    assert app._run(["-q", "classify", *map(str, asked), "-o", str(output)], debug=False) == code
+    return [json.loads(line) for line in output.read_bytes().splitlines()]
+
+
 def without_model(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if name != "model"}
 
@@ -73,16 +79,20 @@ def confidence(answer: dict[str, Any]) -> float:
 
 
 @pytest.fixture(scope="module")
-def alone(papers: Path, handmade_model: Path, slow: Path) -> dict[str, list[dict[str, Any]]]:
+def alone(
+    papers: Path, handmade_model: Path, slow: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[dict[str, Any]]]:
     """What each of the two says by itself."""
-    models = {"handmade": handmade_model, "slow": slow}
-    return {name: answers(run(papers, "-m", model, "--multi"), 3) for name, model in models.items()}
+    models, folder = {"handmade": handmade_model, "slow": slow}, tmp_path_factory.mktemp("alone")
+    return {name: found(folder, papers, "-m", model, "--multi") for name, model in models.items()}
 
 
 @pytest.fixture(scope="module")
-def together(papers: Path, handmade_model: Path, slow: Path) -> list[dict[str, Any]]:
+def together(
+    papers: Path, handmade_model: Path, slow: Path, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
     asked = ("--cascade", slow, "--cascade-below", BELOW, "--multi")
-    return answers(run(papers, "-m", handmade_model, *asked), 3)
+    return found(tmp_path_factory.mktemp("together"), papers, "-m", handmade_model, *asked)
 
 
 def test_each_answer_is_that_of_the_model_it_names(
@@ -106,68 +116,74 @@ def test_a_paper_is_answered_alike_alone_and_among_others_and_from_a_table(
     asked = ("-m", handmade_model, "--cascade", slow, "--cascade-below", str(BELOW), "--multi", "-f", "jsonl")
     lines = [line for line in papers.read_text().splitlines() if line != "not JSON"]
     expected = [answer for answer in together if "error" not in answer]
-    for number in (0, 1, 5):
-        [found] = answers(run("-", *asked, given=lines[number]))
-        assert found == expected[number]
-    assert answers(run("-", *asked, given="\n".join(lines[:7]))) == expected[:7]
+    some = tmp_path / "some.jsonl"
+    for start, stop in ((0, 1), (1, 2), (5, 6), (0, 7)):
+        some.write_text("\n".join(lines[start:stop]))
+        assert found(tmp_path, some, *asked, code=0) == expected[start:stop]
     table = tmp_path / "papers.csv"
     with table.open("w", newline="") as file:
         writer = csv.DictWriter(file, ["id", "title", "abstract"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(map(json.loads, lines))
-    assert answers(run(table, *asked)) == expected
+    assert found(tmp_path, table, *asked, code=0) == expected
 
 
 def test_tables_have_a_column_for_it(papers: Path, handmade_model: Path, slow: Path, tmp_path: Path) -> None:
     asked = ("-m", handmade_model, "--cascade", slow, "--cascade-below", BELOW)
-    done = run(papers, *asked, "-f", "csv")
-    rows = list(csv.DictReader(io.StringIO(done.stdout.decode())))
+    arguments = ["-q", "classify", *map(str, (papers, *asked))]
+    assert app._run([*arguments, "-o", str(tmp_path / "out.csv")], debug=False) == 3
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["id", "title", "category", "confidence", "alternatives", "model", "error"]
     assert {row["model"] for row in rows} == {"handmade", "slow", ""}
     assert all((row["model"] == "") == (row["error"] != "") for row in rows)
-    run(papers, *asked, "-o", tmp_path / "out.parquet")
+    assert app._run([*arguments, "-o", str(tmp_path / "out.parquet")], debug=False) == 3
     assert pq.read_table(tmp_path / "out.parquet")["model"].to_pylist() == [row["model"] or None for row in rows]
-    fields = answers(run(papers, *asked, "--fields", "model,category"), 3)
+    fields = found(tmp_path, papers, *asked, "--fields", "model,category")
     assert [field["model"] or "" for field in fields] == [row["model"] for row in rows]
 
 
-def test_the_terminal_says_who_answered(handmade_model: Path, slow: Path, tmp_path: Path) -> None:
+def test_the_terminal_says_who_answered(handmade_model: Path, doubtful: Path, tmp_path: Path) -> None:
     several = tmp_path / "several.txt"
     several.write_text("Galaxies of dust\nA study\n")
-    more = ("--cascade", str(slow), "--cascade-below", "0.5")
+    more = ("--cascade", str(doubtful), "--cascade-below", "0.5")
     shown, code = end(terminal(handmade_model, str(several), *more, COLUMNS="140"))
     assert code == 0
     header, _, first, second, *_ = plain(shown).splitlines()
-    assert (header.split()[-1], first.split()[-1], second.split()[-1]) == ("model", "handmade", "slow")
+    assert (header.split()[-1], first.split()[-1], second.split()[-1]) == ("model", "handmade", "doubtful")
     shown, _ = end(terminal(handmade_model, "--title", "A study", *more))
-    assert "model: slow" in plain(shown)
+    assert "model: doubtful" in plain(shown)
 
 
-def test_sure_of_nothing_and_sure_of_all_are_the_two_models(papers: Path, handmade_model: Path, slow: Path) -> None:
-    for below, model in ((0, handmade_model), (1, slow)):
-        both = answers(run(papers, "-m", handmade_model, "--cascade", slow, "--cascade-below", below), 3)
-        certain = [one.get("model") == "handmade" and confidence(one) == 1.0 for one in both]
-        single = answers(run(papers, "-m", model), 3)
-        assert all(sure or without_model(one) == other for one, other, sure in zip(both, single, certain, strict=True))
-        assert {one.get("model", "") for one in both} <= {model.name, "", *(["handmade"] if any(certain) else [])}
+def test_sure_of_all_and_of_nothing_are_the_two_models(
+    alone: dict[str, list[dict[str, Any]]], papers: Path, handmade_model: Path, slow: Path, tmp_path: Path
+) -> None:
+    asked = (papers, "-m", handmade_model, "--cascade", slow, "--multi", "--cascade-below")
+    assert [without_model(answer) for answer in found(tmp_path, *asked, 0)] == alone["handmade"]
+    both = found(tmp_path, *asked, 1)
+    certain = [answer.get("model") == "handmade" for answer in both]
+    assert not any(sure and confidence(answer) < 1 for answer, sure in zip(both, certain, strict=True))
+    for answer, other, sure in zip(both, alone["slow"], certain, strict=True):
+        assert sure or without_model(answer) == other
 
 
-def test_where_the_first_would_abstain_the_second_is_asked(papers: Path, handmade_model: Path, slow: Path) -> None:
+def test_where_the_first_would_abstain_the_second_is_asked(
+    alone: dict[str, list[dict[str, Any]]], papers: Path, handmade_model: Path, slow: Path, tmp_path: Path
+) -> None:
     asked = ("--cascade", slow, "--cascade-below", 0.3, "--abstain", 0.6)
-    found = answers(run(papers, "-m", handmade_model, *asked), 3)
-    fast = answers(run(papers, "-m", handmade_model), 3)
-    for answer, first in zip(found, fast, strict=True):
+    for first, answer in zip(alone["handmade"], found(tmp_path, papers, "-m", handmade_model, *asked), strict=True):
         if "error" not in first:
             assert answer["model"] == ("slow" if confidence(first) < 0.6 else "handmade")
             assert ("abstained" in answer) == (answer["predictions"] == [])
             assert not answer.get("abstained") or answer["model"] == "slow"
 
 
-def test_a_coarser_level_is_compared_at_that_level(papers: Path, handmade_model: Path, slow: Path) -> None:
-    more = ("--level", "group", "--labels", "cs,math")
-    fast = answers(run(papers, "-m", handmade_model, *more), 3)
-    other = answers(run(papers, "-m", slow, *more), 3)
-    both = answers(run(papers, "-m", handmade_model, "--cascade", slow, "--cascade-below", BELOW, *more), 3)
+def test_a_coarser_level_is_compared_at_that_level(
+    papers: Path, handmade_model: Path, slow: Path, tmp_path: Path
+) -> None:
+    more = (papers, "--level", "group", "--labels", "cs,math")
+    fast, other = (found(tmp_path, "-m", model, *more) for model in (handmade_model, slow))
+    both = found(tmp_path, "-m", handmade_model, "--cascade", slow, "--cascade-below", BELOW, *more)
     for first, second, answer in zip(fast, other, both, strict=True):
         if "error" not in first:
             assert without_model(answer) == (second if confidence(first) < BELOW else first)
@@ -215,7 +231,7 @@ class Sized:
         self.labels, self.inner = inner.labels, inner
         self.sizes: list[int] = []
 
-    def scores(self, texts: pa.StringArray) -> Any:
+    def scores(self, texts: Any) -> Any:
         self.sizes.append(len(texts))
         return self.inner.scores(texts)
 
@@ -239,16 +255,16 @@ def pieces_of(path: Path, size: int, most: int) -> list[classification.Piece]:
 
 
 def answered(work: Any, pieces: Any, ready: Callable[[], bool] = parallel.always) -> list[bytes]:
-    found = classification.classify(work, pieces, 1, ready)
-    return [page.content for part in found for page in part.forms]
+    parts = classification.classify(work, pieces, 1, ready)
+    return [page.content for part in parts for page in part.forms]
 
 
 def test_the_second_model_has_full_batches_and_bounded_memory(
     many_papers: Path, handmade_model: Path, doubtful: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pieces = pieces_of(many_papers, 100, 4_000)
-    found = classification.answer(shelf.load(str(handmade_model)), invented.batch(2_000), Question(top=1))
-    often, seldom = np.quantile([scores[0] for scores in found["scores"].to_pylist()], (0.4, 0.05))
+    some = classification.answer(shelf.load(str(handmade_model)), invented.batch(2_000), Question(top=1))
+    often, seldom = np.quantile([scores[0] for scores in some["scores"].to_pylist()], (0.4, 0.05))
     work, sizes = cascade(handmade_model, doubtful, float(often))
     assert len(answered(work, pieces)) == len(pieces)
     assert len(sizes) > 4
@@ -338,7 +354,12 @@ def relabelled(folder: Path, source: Path, **changes: Any) -> Path:
     ],
 )
 def test_what_is_no_second_opinion_is_refused(
-    asked: tuple[str, ...], message: str, handmade_model: Path, doubtful: Path, tmp_path: Path
+    asked: tuple[str, ...],
+    message: str,
+    handmade_model: Path,
+    doubtful: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     labels = cards.read(handmade_model).labels
     folders = {
@@ -350,17 +371,17 @@ def test_what_is_no_second_opinion_is_refused(
         ),
         "other": relabelled(tmp_path / "other", handmade_model, labels=(labels[0], "cs.LG", *labels[2:])),
     }  # fmt: skip
-    done = run("-m", handmade_model, "--title", "x", *(part.format(**folders) for part in asked))
-    assert done.returncode == 2, done.stderr
-    assert message.format(**folders) in said(done)
+    arguments = ("-m", str(handmade_model), "--title", "x", *(part.format(**folders) for part in asked))
+    assert app._run(["classify", *arguments], debug=False) == 2
+    assert message.format(**folders) in capsys.readouterr().err
 
 
 def test_labels_and_levels_that_both_know_are_comparable(handmade_model: Path, tmp_path: Path) -> None:
     labels = cards.read(handmade_model).labels
     other = relabelled(tmp_path / "other", handmade_model, labels=(labels[0], "cs.LG", *labels[2:]))
     for asked in (("--labels", "cs.CV,math"), ("--level", "archive")):
-        [found] = answers(run("-m", handmade_model, "--title", "x", "--cascade", other, "-f", "jsonl", *asked))
-        assert found["model"] == "other"
+        [answer] = found(tmp_path, "-m", handmade_model, "--title", "x", "--cascade", other, *asked, code=0)
+        assert answer["model"] == "other"
 
 
 # -- the threshold ----------------------------------------------------------------------------------------------------
@@ -385,16 +406,14 @@ def test_training_stores_from_which_confidence_others_should_be_asked(tmp_path: 
     assert report is not None
     below = deferral.below(report.card)
     assert below != deferral.EVEN
-    found = classification.answer(shelf.load(str(tmp_path / "mine")), invented.batch(2_000, seed=11), Question(top=1))
-    sure = np.array([scores[0] for scores in found["scores"].to_pylist()])
+    some = classification.answer(shelf.load(str(tmp_path / "mine")), invented.batch(2_000, seed=11), Question(top=1))
+    sure = np.array([scores[0] for scores in some["scores"].to_pylist()])
     assert 0.15 < (sure < below).mean() < 0.45
     hard = tmp_path / "hard.jsonl"
     hard.write_text("".join(json.dumps({"title": paper["title"]}) + "\n" for paper in invented.records(200, seed=12)))
-    asked = ("-m", tmp_path / "mine", "--top", 1)
-    by_itself = answers(run(hard, *asked, "--cascade", "builtin", "--labels", "cs.CL,cs.CV,math.NT"))
-    chosen = answers(
-        run(hard, *asked, "--cascade", "builtin", "--labels", "cs.CL,cs.CV,math.NT", "--cascade-below", below)
-    )
+    asked = (hard, "-m", tmp_path / "mine", "--top", 1, "--cascade", "builtin", "--labels", "cs.CL,cs.CV,math.NT")
+    by_itself = found(tmp_path, *asked, code=0)
+    chosen = found(tmp_path, *asked, "--cascade-below", below, code=0)
     assert by_itself == chosen
     assert {answer["model"] for answer in chosen} == {"mine", "builtin"}
 

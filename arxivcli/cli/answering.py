@@ -12,19 +12,44 @@ from typing import TYPE_CHECKING, Any
 from arxivcli import parallel
 from arxivcli.cli import answer_table, console
 from arxivcli.errors import InputError, StoppedError
-from arxivcli.steps import cascading, classification, outputs, resuming
+from arxivcli.steps import carrying, cascading, classification, outputs, resuming
+
+_TOGETHER = 8
+"""Pieces that a slow model has at once: full batches, and a worker that is lost costs little."""
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from pathlib import Path
 
     from arxivcli.cli.options import State
+    from arxivcli.models.packed import Packed
     from arxivcli.models.shelf import Model
     from arxivcli.sources.fields import Columns
     from arxivcli.sources.pieces import Piece
     from arxivcli.steps.cascading import Second
     from arxivcli.steps.classification import Answered, Question, Tally
     from arxivcli.steps.outputs import Format, Layout
+
+
+@dataclass(frozen=True)
+class OnCluster:
+    """How the work goes to a Ray cluster: which models go with it, and where that is."""
+
+    address: str | None
+    model: Packed
+    second: Packed | None
+    slow: bool
+    """Whether one of the models takes long: then several pieces go together, and to a GPU where there are some."""
+
+    def __call__(
+        self, work: Any, found: Iterable[Piece], workers: int, ready: Callable[[], bool]
+    ) -> Generator[Answered[Any]]:
+        """The answers in order. Raises RemoteError."""
+        from arxivcli import cluster  # heavy, and not everybody has Ray
+
+        carried = carrying.Carried.of(work, self.model, self.second)
+        with cluster.joined(self.address, workers, int(self.slow)) as there:
+            yield from there.in_order(carried, found, ready, _TOGETHER if self.slow else 1)
 
 
 @dataclass(frozen=True)
@@ -45,6 +70,8 @@ class Job:
     """Whether they are of several kinds."""
     second: Second | None = None
     """Who answers papers that the model is unsure of."""
+    cluster: OnCluster | None = None
+    """Where the work is done, unless here."""
 
     @property
     def most_at_once(self) -> int:
@@ -54,7 +81,9 @@ class Job:
     def run(self, pieces: Iterable[Piece], ready: Callable[[], bool] = parallel.always) -> Tally:
         """Answer all papers where the answers belong; how many there were comes back."""
         form, found = self._form(iter(pieces))
-        with closing(classification.classify(self._work(form), found, self.workers, ready)) as answered:
+        with closing(
+            classification.classify(self._work(form), found, self.workers, ready, spread=self.cluster)
+        ) as answered:
             count = _Count(classification.Tally(), self._watches(form), self.state)
             self._show(form, count.pages(answered), ready)
         return count.tally.settled
@@ -67,7 +96,9 @@ class Job:
                 console.note(self.state, f"{output} has all {record.tally.read:,} answers already: nothing to do")
                 return classification.Tally()
             left = islice(found, record.pieces, None)
-            new = classification.classify(self._work(form), left, self.workers, parallel.always, record.tally)
+            new = classification.classify(
+                self._work(form), left, self.workers, parallel.always, record.tally, self.cluster
+            )
             with _kept(), closing(new):
                 count = _Count(classification.Tally(), self._watches(form), self.state)
                 self._show(form, count.pages(chain(record.answered(), record.kept(new))), parallel.always)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from arxivcli import __version__, answer_fields
-from arxivcli.cli.answering import Job
+from arxivcli.cli import options
+from arxivcli.cli.answering import Job, OnCluster
 from arxivcli.errors import UsageError
 from arxivcli.models import card as cards
 from arxivcli.models import deferral, shelf, viewing
+from arxivcli.models.packed import Packed
 from arxivcli.steps import cascading, classification, outputs
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ class Asking:
     online: Online
     cascade: str | None = None
     cascade_below: float | None = None
+    engine: str = "local"
+    ray_address: str | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError for options that do not go together."""
@@ -72,8 +76,17 @@ class Asking:
         classification.check(model, question)
         return Job(
             model, question, self.columns, self.format, self.output, self._layout(), self.workers, self.state,
-            self.several, self.mixed, second,
+            self.several, self.mixed, second, self._cluster(model, second),
         )  # fmt: skip
+
+    def _cluster(self, model: Model, second: cascading.Second | None) -> OnCluster | None:
+        """Where the work goes, if not here. Raises UsageError without Ray."""
+        if self.engine == "local":
+            return None
+        options.require_ray()
+        packed = [Packed.of(name, self.device) for name in (self.model, self.cascade) if name is not None]
+        slow = not all(one.forked for one in (model, second and second.model) if one)
+        return OnCluster(self.ray_address, packed[0], packed[1] if second else None, slow)
 
     def _question(self, model: Model) -> classification.Question:
         view = viewing.view(model.card, self.prior, self.labels, self.level)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 import typer
 
 from arxivcli.cli import console
-from arxivcli.cli.options import DeviceOption, Level, State, state
+from arxivcli.cli.options import DeviceOption, EngineOption, Level, RayAddressOption, State, state
 from arxivcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -175,6 +175,8 @@ def classify(
     api_url: Annotated[
         str | None, typer.Option(envvar="ARXIVCLI_API_URL", help="Another query API.", rich_help_panel=BY_ID)
     ] = None,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
 ) -> None:
     """Name the arXiv categories of papers: one or millions, from files, a pipe, arXiv itself, or typed in."""
     from arxivcli import answer_fields, parallel
@@ -217,6 +219,8 @@ def classify(
         online=online,
         cascade=cascade,
         cascade_below=cascade_below,
+        engine=engine,
+        ray_address=ray_address,
     )
     record = _resumable(found, typed, output) if resume else None
     job = asking.job()
@@ -225,6 +229,8 @@ def classify(
     elif not files and sys.stdin.isatty():
         from arxivcli.cli import conversation
 
+        if engine != "local":
+            raise UsageError(f"--engine {engine} is not for a conversation", "name a file of papers, or pipe them in")
         return conversation.converse(asking, job)
     else:
         everything = pieces.Pieces(

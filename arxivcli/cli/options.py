@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from arxivcli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +22,23 @@ Level = Literal["category", "archive", "group"]
 LevelOption = Annotated[Level, typer.Option("--level", help="How fine the answer is.")]
 Device = Literal["auto", "cpu", "cuda", "mps", "xpu"]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU if there is one.")]
+_CLUSTER = "Where the work is done"
+EngineOption = Annotated[
+    Literal["local", "ray"],
+    typer.Option("--engine", help="Processes of this machine, or a Ray cluster.", rich_help_panel=_CLUSTER),
+]
+RayAddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="ADDRESS",
+        envvar="RAY_ADDRESS",
+        show_envvar=True,
+        help="Head of the cluster: auto, or HOST:PORT.",
+        show_default="a new one, of this machine",
+        rich_help_panel=_CLUSTER,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -33,6 +53,12 @@ class State:
 def state(context: typer.Context) -> State:
     """The global options in force for this command."""
     return context.find_object(State) or State()
+
+
+def require_ray() -> None:
+    """Raises UsageError where the extra `cluster` is not installed."""
+    if find_spec("ray") is None:
+        raise UsageError("--engine ray needs Ray, which is not installed", "install arxivcli with the extra cluster")
 
 
 def hoisted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

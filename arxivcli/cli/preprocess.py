@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from arxivcli.cli import console
-from arxivcli.cli.options import JsonOption, LevelOption, state
+from arxivcli.cli.options import EngineOption, JsonOption, LevelOption, RayAddressOption, require_ray, state
 from arxivcli.errors import UsageError
 from arxivcli.progress import Progress
 
 if TYPE_CHECKING:
-    from arxivcli.steps.preprocessing import Report
+    from arxivcli.steps.preprocessing import Report, crew
 
 Format = Literal["json", "jsonl", "csv", "tsv", "parquet", "txt"]
 SplitRule = Literal["random", "time"]
@@ -72,11 +72,13 @@ def preprocess(
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Forget what an earlier run left in the folder.")] = False,
     json: JsonOption = False,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
 ) -> None:
     """Make a corpus to learn from: clean, deduplicate, split. The same command continues an interrupted run."""
     from arxivcli.sources import folders
     from arxivcli.sources.files import Columns
-    from arxivcli.steps.preprocessing import Recipe, names, numbers
+    from arxivcli.steps.preprocessing import Recipe, crew, names, numbers
     from arxivcli.steps.preprocessing import preprocess as step
 
     progress = console.progress(state(context))
@@ -100,11 +102,20 @@ def preprocess(
     sources = [
         source for name in inputs for source in ([sys.stdin.buffer] if name == "-" else folders.spread([Path(name)]))
     ]
-    made = step(sources, output, recipe, workers, max_bad, restart, progress)
+    spread = _elsewhere(ray_address) if engine == "ray" else crew.run
+    made = step(sources, output, recipe, workers, max_bad, restart, progress, spread)
     progress.note(f"{output} was finished before: nothing to do" if made.already else f"saved {output}")
     for bad in made.first_bad:
         progress.note(f"not a paper: {bad}")
     return _show(made, report, json, progress)
+
+
+def _elsewhere(address: str | None) -> crew.Spread:
+    """A Ray cluster. Raises UsageError without Ray."""
+    require_ray()
+    from arxivcli.cli import preprocess_cluster
+
+    return preprocess_cluster.Elsewhere(address)
 
 
 def _require_page(report: Path, inputs: list[str]) -> None:

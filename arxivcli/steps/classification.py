@@ -232,14 +232,26 @@ def tally(reading: files.Reading, errors: pa.StringArray) -> Tally:
     return Tally(len(errors), failures, ending, reading.source)
 
 
+class Spread(Protocol[Form]):
+    """How the work on all pieces is shared out."""
+
+    def __call__(
+        self, work: Work[Form], found: Iterable[Piece], workers: int, ready: Callable[[], bool]
+    ) -> Generator[Answered[Form]]:
+        """The answers in order; as `classify`."""
+
+
 def classify(
     work: Work[Form],
     found: Iterable[Piece],
     workers: int,
     ready: Callable[[], bool],
     before: Tally = Tally(),
+    spread: Spread[Form] | None = None,
 ) -> Generator[Answered[Form]]:
     """Answers to all pieces, in order, by so many processes; a slow reader of them holds the reading back.
+
+    With `spread` it is that which does the work, wherever, instead of processes of this machine.
 
     While the next piece is not `ready`, all answers that can be given are given.
 
@@ -251,7 +263,8 @@ def classify(
         InputError: there was no paper in any of them.
     """
     count = before
-    with closing(work.spread(found, workers, ready)) as answers:
+    done = work.spread(found, workers, ready) if spread is None else spread(work, found, workers, ready)
+    with closing(done) as answers:
         for answered in answers:
             count += answered.tally
             yield answered

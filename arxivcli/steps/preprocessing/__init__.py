@@ -83,6 +83,7 @@ def preprocess(
     max_bad: float = MAX_BAD,
     restart: bool = False,
     progress: Progress | None = None,
+    spread: crew.Spread = crew.run,
 ) -> Report:
     """Make a corpus folder; the same call continues an interrupted one and makes the same bytes.
 
@@ -94,6 +95,7 @@ def preprocess(
         max_bad: Largest share of records that may be no papers.
         restart: Forget a finished corpus, or what an interrupted run left.
         progress: Who watches.
+        spread: Who does the work; processes of this machine, or others that see the same files.
 
     Raises:
         InputError: A source is damaged, has too many records that are no papers, or no paper is left.
@@ -114,14 +116,14 @@ def preprocess(
             return Report(folder, finished, 0, (), already=True)
         staging.begin(recipe, inputs, progress)
         with inputs.hashing():
-            pieces = _cleaned(inputs, recipe, staging, workers, progress)
+            pieces = _cleaned(inputs, recipe, staging, workers, progress, spread)
             try:
                 bad = _checked(pieces, inputs, max_bad)
                 stays, dropped, tallies = _judged(pieces, recipe, staging)
             except InputError:
                 staging.discard()  # rejected, not interrupted: next time the records are others
                 raise
-            made = _shelved(pieces, stays, staging, workers, progress)
+            made = _shelved(pieces, stays, staging, workers, progress, spread)
             manifest = _manifest(recipe, inputs, pieces, dropped, tallies, made)
         staging.finish(manifest)
     return Report(folder, manifest, sum(piece.bad for _, piece in pieces), bad, already=False)
@@ -134,7 +136,7 @@ def finished(folder: Path) -> Report:
 
 
 def _cleaned(
-    inputs: Inputs, recipe: Recipe, staging: Staging, workers: int, progress: Progress
+    inputs: Inputs, recipe: Recipe, staging: Staging, workers: int, progress: Progress, spread: crew.Spread
 ) -> list[tuple[int, Piece]]:
     """Index of the input and piece of every unit, in order; what an earlier run finished is not done again."""
     done: dict[int, Piece] = {}
@@ -156,7 +158,7 @@ def _cleaned(
     progress.begin("cleaning", megabytes, "MB" if megabytes else "papers")
     cleaning = Cleaning(recipe, staging.folder)
     kept = read = done_mb = 0
-    for piece in crew.run(cleaning, to_do(), min(workers, inputs.most_units)):
+    for piece in spread(cleaning, to_do(), min(workers, inputs.most_units)):
         kept, read = kept + piece.kept, read + piece.read
         part = min(units.UNIT_BYTES // 1_000_000, megabytes - done_mb) if megabytes else piece.read
         done_mb += part
@@ -213,7 +215,12 @@ def _judged(
 
 
 def _shelved(
-    pieces: list[tuple[int, Piece]], stays: NDArray[np.bool_], staging: Staging, workers: int, progress: Progress
+    pieces: list[tuple[int, Piece]],
+    stays: NDArray[np.bool_],
+    staging: Staging,
+    workers: int,
+    progress: Progress,
+    spread: crew.Spread,
 ) -> list[Shard]:
     jobs = shelving.jobs([piece for _, piece in pieces], stays)
     progress.begin("writing", len(jobs), "shards")
@@ -221,7 +228,7 @@ def _shelved(
     rewritten = [job for job in jobs if not job.whole]
     made = [shelve(job) for job in jobs if job.whole]
     progress.advance(len(made))
-    for shard in crew.run(shelve, rewritten, min(workers, len(rewritten) // _WORTH_A_WORKER + 1)):
+    for shard in spread(shelve, rewritten, min(workers, len(rewritten) // _WORTH_A_WORKER + 1)):
         made.append(shard)
         progress.advance(1)
     progress.end()

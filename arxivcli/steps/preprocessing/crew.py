@@ -6,7 +6,7 @@ import multiprocessing
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+
+class Spread(Protocol):
+    """How work is shared out: what `run` does, or another that keeps what it promises."""
+
+    def __call__(self, work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:
+        """The results, in whatever order."""
 
 
 def run(work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:

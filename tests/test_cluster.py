@@ -1,0 +1,237 @@
+"""--engine ray on a real cluster of two nodes on this machine: the same bytes, once, whoever dies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import invented
+import pytest
+
+pytest.importorskip("ray", reason="the extra cluster is not installed")
+
+from arxivcli import cluster
+from arxivcli.cli import app
+from arxivcli.errors import InputError, RemoteError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CODE = Path(__file__).parent
+ALONE = ("--workers", "1")
+"""No processes are forked from this one, in which Ray has threads."""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Two nodes of one core each, on loopback."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(CODE))  # what tests send by name is found there
+        patch.delenv("RAY_ADDRESS", raising=False)
+        node = {"num_cpus": 1, "object_store_memory": 200 << 20, "include_dashboard": False}
+        nodes = Cluster(initialize_head=True, head_node_args={**node, "node_ip_address": "127.0.0.1"})
+        nodes.add_node(num_cpus=1, object_store_memory=200 << 20)
+        yield nodes.address
+        nodes.shutdown()
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Papers for several pieces, some of them none."""
+    path = tmp_path_factory.mktemp("papers") / "papers.jsonl"
+    lines = [json.dumps(paper) for paper in invented.records(3_000)]
+    lines[100:2_900:700] = ["no paper"] * 4
+    path.write_text("\n".join(lines * 4) + "\n")
+    return path
+
+
+def test_the_answers_are_the_same_bytes(
+    address: str, papers: Path, handmade_model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    many = [str(papers), "-m", str(handmade_model), "--multi", *ALONE]
+    assert app._run(["-q", "classify", *many, "-o", str(tmp_path / "local.jsonl")], debug=False) == 3
+    for name in ("ray.jsonl", "ray.parquet"):
+        asked = [*many, "-o", str(tmp_path / name), "--engine", "ray", "--ray-address", address, "--resume"]
+        capfd.readouterr()
+        assert app._run(["-q", "classify", *asked], debug=False) == 3
+        shown = capfd.readouterr()
+        assert shown.out == ""
+        [said] = shown.err.splitlines() or [""]
+        assert "ray" not in said.lower()
+        before = (tmp_path / name).read_bytes()
+        assert app._run(["-q", "classify", *asked], debug=False) == 0, "all is there: nothing is done again"
+        assert (tmp_path / name).read_bytes() == before
+    assert (tmp_path / "ray.jsonl").read_bytes() == (tmp_path / "local.jsonl").read_bytes()
+    assert app._run(["-q", "classify", *many, "-o", str(tmp_path / "local.parquet")], debug=False) == 3
+    assert (tmp_path / "ray.parquet").read_bytes() == (tmp_path / "local.parquet").read_bytes()
+
+
+def test_a_whole_process_writes_answers_alone_and_leaves_when_its_reader_does(
+    address: str, papers: Path, handmade_model: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "arxivcli", "-q", "classify", "-", "-m", str(handmade_model), "--keep-going"]
+    onto = ["--engine", "ray", "--ray-address", address, "--cascade", "builtin", "--cascade-below", "0.5"]
+    shortened = papers.read_bytes().splitlines(keepends=True)[:3_000]
+    choose = ["--labels", "cs.CL,cs.CV,math.NT"]
+    here, there = (
+        subprocess.run([*command, *choose, *more], input=b"".join(shortened), capture_output=True, check=False)
+        for more in (onto[4:], onto)
+    )
+    assert (here.returncode, there.returncode) == (0, 0), there.stderr
+    assert there.stdout == here.stdout
+    assert there.stdout.count(b"\n") == 3_000
+    assert (there.stderr, here.stderr) == (b"", b"") or there.stderr == here.stderr
+    long = tmp_path / "long.jsonl"
+    long.write_bytes(papers.read_bytes() * 8)
+    with subprocess.Popen([*command, *onto[:4]], stdin=long.open("rb"), stdout=subprocess.PIPE) as program:
+        assert program.stdout
+        assert program.stdout.readline().startswith(b'{"id"')
+        program.stdout.close()
+        assert program.wait(60) == 141
+
+
+# -- deaths -----------------------------------------------------------------------------------------------------------
+
+
+def dying(folder: Path, tasks: list[int]) -> list[str]:
+    """Squares; the process that first does 7 is killed in the middle of it."""
+    found = []
+    for task in tasks:
+        if task == 7 and not (folder / "died").exists():
+            (folder / "died").write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        with (folder / "log").open("a") as log:
+            log.write(f"{task}\n")
+        found.append(f"{task * task}")
+    return found
+
+
+def poisoned(tasks: list[int]) -> list[int]:
+    if 3 in tasks:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return tasks
+
+
+def spoiled(tasks: list[int]) -> Iterator[int]:
+    for task in tasks:
+        if task == 5:
+            raise InputError("the fifth is bad", "leave it out")
+        yield task
+
+
+def making(work: Any) -> Any:
+    return work
+
+
+def numbers(taken: list[int], stop: int) -> Iterator[int]:
+    for number in range(stop):
+        taken.append(number)
+        yield number
+
+
+def test_a_worker_that_is_killed_loses_nothing(address: str, tmp_path: Path) -> None:
+    with cluster.joined(address, 1) as there:
+        assert there.cores == 2
+        results = list(there.in_order(partial(making, partial(dying, tmp_path)), range(40), together=2))
+        assert results == [f"{number * number}" for number in range(40)]
+        assert (tmp_path / "died").exists()
+        taken: list[int] = []
+        slow = there.in_order(partial(making, list), numbers(taken, 200))
+        for number, result in enumerate(slow):
+            assert result == number
+            assert len(taken) <= number + 3 * 4 * there.cores, "a slow reader holds everything back"
+        found = []
+        with pytest.raises(InputError, match="fifth") as caught:
+            found += there.in_order(partial(making, spoiled), range(12), together=4)
+        assert caught.value.hint == "leave it out"
+        with pytest.raises(RemoteError, match="could not do a part of the work"):
+            list(there.in_order(partial(making, poisoned), range(6)))
+
+
+def test_a_kill_from_outside_in_the_middle_of_classify(
+    address: str, papers: Path, handmade_model: Path, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.jsonl"
+    long.write_bytes(papers.read_bytes() * 6)
+    many = ["-q", "classify", str(long), "-m", str(handmade_model), "--keep-going", *ALONE]
+    assert app._run([*many, "-o", str(tmp_path / "local.jsonl")], debug=False) == 0
+    output, record = tmp_path / "ray.jsonl", tmp_path / "ray.jsonl.resume"
+    command = [sys.executable, "-m", "arxivcli", *many, "-o", str(output), "--resume"]
+    with subprocess.Popen([*command, "--engine", "ray", "--ray-address", address]) as program:
+        killed = 0
+        while program.poll() is None:
+            if killed < 2 and (working := workers()):
+                os.kill(working[0], signal.SIGKILL)
+                killed += 1
+            time.sleep(0.05)
+    assert killed
+    assert program.returncode == 0
+    assert output.read_bytes() == (tmp_path / "local.jsonl").read_bytes()
+    assert record.stat().st_size < 10_000
+
+
+def workers() -> list[int]:
+    """Processes of our own cluster that are at work: their names say at what."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if (folder / "cmdline").read_bytes().startswith(b"ray::Map") and _ours(int(folder.name)):
+                found.append(int(folder.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def _ours(number: int) -> bool:
+    """Whether a process descends from this one."""
+    while number > 1:
+        if number == os.getpid():
+            return True
+        number = int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
+    return False
+
+
+# -- corpora and refusals ---------------------------------------------------------------------------------------------
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_corpus_is_the_same_shards(
+    address: str, papers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("arxivcli.steps.preprocessing.units.UNIT_BYTES", 600_000)
+    table = tmp_path / "more.csv"
+    table.write_text(
+        "id,title,abstract,categories\n" + "".join(f"a{n},Title {n},Abstract {n},cs.LG\n" for n in range(99))
+    )
+    for name, onto in (("local", []), ("ray", ["--engine", "ray", "--ray-address", address])):
+        asked = ["-q", "preprocess", str(papers), "more.csv", "-o", name, "--max-bad", "0.01", "--json", *ALONE, *onto]
+        assert app._run(asked, debug=False) == 0
+        before = contents(tmp_path / name)
+        assert app._run(asked, debug=False) == 0
+        assert contents(tmp_path / name) == before, "nothing is appended"
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+    assert len(contents(tmp_path / "ray")) > 10
+
+
+def test_where_nobody_answers_it_is_said(handmade_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["classify", "--title", "Galaxies", "-m", str(handmade_model), "--engine", "ray"]
+    assert app._run([*asked, "--ray-address", "nonsense"], debug=False) == 4
+    assert "cannot join a Ray cluster at nonsense" in capsys.readouterr().err
