@@ -66,7 +66,7 @@ def joined(address: str | None, workers: int, gpus: float = 0) -> Iterator[Clust
         warnings.simplefilter("ignore")
         try:
             if address is None:
-                ray.init("local", num_cpus=workers, include_dashboard=False, **quiet)
+                ray.init("local", num_cpus=workers, include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
             else:
                 ray.init(address, **quiet)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import invented
 import pytest
 
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # read when Ray is imported: its nodes are on loopback then
 pytest.importorskip("ray", reason="the extra cluster is not installed")
 
 from arxivcli import cluster
@@ -24,6 +25,8 @@ from arxivcli.errors import InputError, RemoteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray warns of itself
 
 CODE = Path(__file__).parent
 ALONE = ("--workers", "1")
@@ -39,7 +42,7 @@ def address() -> Iterator[str]:
         patch.setenv("PYTHONPATH", str(CODE))  # what tests send by name is found there
         patch.delenv("RAY_ADDRESS", raising=False)
         node = {"num_cpus": 1, "object_store_memory": 200 << 20, "include_dashboard": False}
-        nodes = Cluster(initialize_head=True, head_node_args={**node, "node_ip_address": "127.0.0.1"})
+        nodes = Cluster(initialize_head=True, head_node_args=node)
         nodes.add_node(num_cpus=1, object_store_memory=200 << 20)
         yield nodes.address
         nodes.shutdown()
