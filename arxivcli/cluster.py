@@ -150,13 +150,13 @@ class Cluster:
         context.enable_progress_bars = context.print_on_execution_start = False
         done = dataset.map_batches(
             _do,
-            batch_size=None,
+            batch_size=together,
             batch_format="pyarrow",
             zero_copy_batch=True,
             fn_kwargs={"made": [made], "version": __version__},
             num_cpus=1,
-            num_gpus=self.gpus,
-            max_retries=_TRIES,
+            num_gpus=self.gpus or None,
+            ray_remote_args_fn=_options,
         )
         results: list[Any] = []
         for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
@@ -185,6 +185,10 @@ def _results(window: Future[list[Any]]) -> Iterator[Any]:
         if isinstance(result, _Failed):
             raise result.error
         yield result
+
+
+def _options() -> dict[str, Any]:
+    return {"max_retries": _TRIES}
 
 
 _WORK: dict[Any, Any] = {}

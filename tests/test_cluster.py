@@ -54,7 +54,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("papers") / "papers.jsonl"
     lines = [json.dumps(paper) for paper in invented.records(3_000)]
     lines[100:2_900:700] = ["no paper"] * 4
-    path.write_text("\n".join(lines * 4) + "\n")
+    path.write_text("\n".join(lines * 2) + "\n")
     return path
 
 
@@ -63,20 +63,17 @@ def test_the_answers_are_the_same_bytes(
 ) -> None:
     many = [str(papers), "-m", str(handmade_model), "--multi", *ALONE]
     assert app._run(["-q", "classify", *many, "-o", str(tmp_path / "local.jsonl")], debug=False) == 3
-    for name in ("ray.jsonl", "ray.parquet"):
-        asked = [*many, "-o", str(tmp_path / name), "--engine", "ray", "--ray-address", address, "--resume"]
-        capfd.readouterr()
-        assert app._run(["-q", "classify", *asked], debug=False) == 3
-        shown = capfd.readouterr()
-        assert shown.out == ""
-        [said] = shown.err.splitlines() or [""]
-        assert "ray" not in said.lower()
-        before = (tmp_path / name).read_bytes()
-        assert app._run(["-q", "classify", *asked], debug=False) == 0, "all is there: nothing is done again"
-        assert (tmp_path / name).read_bytes() == before
-    assert (tmp_path / "ray.jsonl").read_bytes() == (tmp_path / "local.jsonl").read_bytes()
-    assert app._run(["-q", "classify", *many, "-o", str(tmp_path / "local.parquet")], debug=False) == 3
-    assert (tmp_path / "ray.parquet").read_bytes() == (tmp_path / "local.parquet").read_bytes()
+    asked = [*many, "-o", str(tmp_path / "ray.jsonl"), "--engine", "ray", "--ray-address", address, "--resume"]
+    capfd.readouterr()
+    assert app._run(["-q", "classify", *asked], debug=False) == 3
+    shown = capfd.readouterr()
+    assert shown.out == ""
+    assert len(shown.err.splitlines()) == 1
+    assert shown.err.startswith("error: 8 of 6,000 papers have no answer: not JSON (8, ")
+    before = (tmp_path / "ray.jsonl").read_bytes()
+    assert before == (tmp_path / "local.jsonl").read_bytes()
+    assert app._run(["-q", "classify", *asked], debug=False) == 0, "all is there: nothing is done again"
+    assert (tmp_path / "ray.jsonl").read_bytes() == before
 
 
 def test_a_whole_process_writes_answers_alone_and_leaves_when_its_reader_does(
@@ -84,18 +81,18 @@ def test_a_whole_process_writes_answers_alone_and_leaves_when_its_reader_does(
 ) -> None:
     command = [sys.executable, "-m", "arxivcli", "-q", "classify", "-", "-m", str(handmade_model), "--keep-going"]
     onto = ["--engine", "ray", "--ray-address", address, "--cascade", "builtin", "--cascade-below", "0.5"]
-    shortened = papers.read_bytes().splitlines(keepends=True)[:3_000]
+    lines = papers.read_bytes().splitlines(keepends=True)[:3_000]
     choose = ["--labels", "cs.CL,cs.CV,math.NT"]
     here, there = (
-        subprocess.run([*command, *choose, *more], input=b"".join(shortened), capture_output=True, check=False)
+        subprocess.run([*command, *choose, *more], input=b"".join(lines), capture_output=True, check=False)
         for more in (onto[4:], onto)
     )
     assert (here.returncode, there.returncode) == (0, 0), there.stderr
     assert there.stdout == here.stdout
     assert there.stdout.count(b"\n") == 3_000
-    assert (there.stderr, here.stderr) == (b"", b"") or there.stderr == here.stderr
+    assert there.stderr == here.stderr
     long = tmp_path / "long.jsonl"
-    long.write_bytes(papers.read_bytes() * 8)
+    long.write_bytes(papers.read_bytes() * 16)
     with subprocess.Popen([*command, *onto[:4]], stdin=long.open("rb"), stdout=subprocess.PIPE) as program:
         assert program.stdout
         assert program.stdout.readline().startswith(b'{"id"')
@@ -165,7 +162,7 @@ def test_a_kill_from_outside_in_the_middle_of_classify(
     address: str, papers: Path, handmade_model: Path, tmp_path: Path
 ) -> None:
     long = tmp_path / "long.jsonl"
-    long.write_bytes(papers.read_bytes() * 6)
+    long.write_bytes(papers.read_bytes() * 12)
     many = ["-q", "classify", str(long), "-m", str(handmade_model), "--keep-going", *ALONE]
     assert app._run([*many, "-o", str(tmp_path / "local.jsonl")], debug=False) == 0
     output, record = tmp_path / "ray.jsonl", tmp_path / "ray.jsonl.resume"
@@ -231,7 +228,7 @@ def test_a_corpus_is_the_same_shards(
         assert app._run(asked, debug=False) == 0
         assert contents(tmp_path / name) == before, "nothing is appended"
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
-    assert len(contents(tmp_path / "ray")) > 10
+    assert {name.partition("/")[0] for name in contents(tmp_path / "ray")} > {"train", "test", "manifest.json"}
 
 
 def test_where_nobody_answers_it_is_said(handmade_model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -157,7 +157,7 @@ def _apart(first: str, second: str) -> tuple[str, str]:
     """What two models are called in answers: short, but never the same. Raises UsageError when they are one."""
     if shelf.folder(first).resolve() == shelf.folder(second).resolve():
         raise UsageError(f"--cascade {second} is the same model as --model {first}", "name two models")
-    short = Path(first).resolve().name, Path(second).resolve().name
+    short = Path(first).absolute().name, Path(second).absolute().name
     return short if short[0] != short[1] else (first, second)
 
 
