@@ -74,12 +74,13 @@ def joined(address: str | None, workers: int, gpus: float = 0) -> Iterator[Clust
                 f"cannot join a Ray cluster at {address or 'this machine'}: {' '.join(str(error).split())}",
                 "is it running, with the same versions of Ray and Python?",
             ) from error
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="arxivcli.cluster")  # Ray's, for us alone
     for number, handler in ours.items():
         signal.signal(number, handler)
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
-        there = ray.cluster_resources()
+        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         yield Cluster(max(1, int(there.get("CPU", 1))), gpus if there.get("GPU") else 0)
     finally:
         ray.shutdown()
@@ -148,8 +149,9 @@ class Cluster:
         context = dataset.context
         context.execution_options.preserve_order = True
         context.enable_progress_bars = context.print_on_execution_start = False
+        doing: Any = _do
         done = dataset.map_batches(
-            _do,
+            doing,
             batch_size=together,
             batch_format="pyarrow",
             zero_copy_batch=True,

@@ -22,9 +22,10 @@ pytest.importorskip("ray", reason="the extra cluster is not installed")
 from arxivcli import cluster
 from arxivcli.cli import app
 from arxivcli.errors import InputError, RemoteError
+from arxivcli.steps import resuming
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray warns of itself
 
@@ -42,10 +43,19 @@ def address() -> Iterator[str]:
         patch.setenv("PYTHONPATH", str(CODE))  # what tests send by name is found there
         patch.delenv("RAY_ADDRESS", raising=False)
         node = {"num_cpus": 1, "object_store_memory": 200 << 20, "include_dashboard": False}
-        nodes = Cluster(initialize_head=True, head_node_args=node)
-        nodes.add_node(num_cpus=1, object_store_memory=200 << 20)
+        nodes = started(lambda: Cluster(initialize_head=True, head_node_args=node))
+        started(lambda: nodes.add_node(num_cpus=1, object_store_memory=200 << 20))
         yield nodes.address
         nodes.shutdown()
+
+
+def started(start: Callable[[], Any]) -> Any:
+    """What is started; Ray gives a node thirty seconds, and others may keep this machine busy for as long."""
+    try:
+        return start()
+    except Exception as error:
+        assert "timed out during startup" in str(error)
+        return start()
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +73,8 @@ def test_the_answers_are_the_same_bytes(
 ) -> None:
     many = [str(papers), "-m", str(handmade_model), "--multi", *ALONE]
     assert app._run(["-q", "classify", *many, "-o", str(tmp_path / "local.jsonl")], debug=False) == 3
+    begun = [*many, "-o", str(tmp_path / "ray.jsonl"), "--resume"]
+    interrupted(["-q", "classify", *begun], 1)
     asked = [*many, "-o", str(tmp_path / "ray.jsonl"), "--engine", "ray", "--ray-address", address, "--resume"]
     capfd.readouterr()
     assert app._run(["-q", "classify", *asked], debug=False) == 3
@@ -74,6 +86,21 @@ def test_the_answers_are_the_same_bytes(
     assert before == (tmp_path / "local.jsonl").read_bytes()
     assert app._run(["-q", "classify", *asked], debug=False) == 0, "all is there: nothing is done again"
     assert (tmp_path / "ray.jsonl").read_bytes() == before
+
+
+def interrupted(command: list[str], pieces: int) -> None:
+    """Run until some pieces are answered, then stop as Ctrl-C does."""
+    kept = resuming.Record.kept
+
+    def some(self: resuming.Record, answers: Any) -> Any:
+        for number, answered in enumerate(kept(self, answers)):
+            if number == pieces:
+                raise KeyboardInterrupt
+            yield answered
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resuming.Record, "kept", some)
+        assert app._run(command, debug=False) == 130
 
 
 def test_a_whole_process_writes_answers_alone_and_leaves_when_its_reader_does(
@@ -142,11 +169,11 @@ def numbers(taken: list[int], stop: int) -> Iterator[int]:
 def test_a_worker_that_is_killed_loses_nothing(address: str, tmp_path: Path) -> None:
     with cluster.joined(address, 1) as there:
         assert there.cores == 2
-        results = list(there.in_order(partial(making, partial(dying, tmp_path)), range(40), together=2))
-        assert results == [f"{number * number}" for number in range(40)]
+        results = list(there.in_order(partial(making, partial(dying, tmp_path)), range(24), together=2))
+        assert results == [f"{number * number}" for number in range(24)]
         assert (tmp_path / "died").exists()
         taken: list[int] = []
-        slow = there.in_order(partial(making, list), numbers(taken, 200))
+        slow = there.in_order(partial(making, list), numbers(taken, 120))
         for number, result in enumerate(slow):
             assert result == number
             assert len(taken) <= number + 3 * 4 * there.cores, "a slow reader holds everything back"
@@ -162,7 +189,7 @@ def test_a_kill_from_outside_in_the_middle_of_classify(
     address: str, papers: Path, handmade_model: Path, tmp_path: Path
 ) -> None:
     long = tmp_path / "long.jsonl"
-    long.write_bytes(papers.read_bytes() * 12)
+    long.write_bytes(papers.read_bytes() * 8)
     many = ["-q", "classify", str(long), "-m", str(handmade_model), "--keep-going", *ALONE]
     assert app._run([*many, "-o", str(tmp_path / "local.jsonl")], debug=False) == 0
     output, record = tmp_path / "ray.jsonl", tmp_path / "ray.jsonl.resume"
