@@ -53,8 +53,9 @@ def started(start: Callable[[], Any]) -> Any:
     """What is started; Ray gives a node thirty seconds, and others may keep this machine busy for as long."""
     try:
         return start()
-    except Exception as error:
-        assert "timed out during startup" in str(error)
+    except Exception as error:  # noqa: BLE001  Ray has no name for it
+        if "timed out during startup" not in str(error):
+            raise
         return start()
 
 
@@ -189,7 +190,7 @@ def test_a_kill_from_outside_in_the_middle_of_classify(
     address: str, papers: Path, handmade_model: Path, tmp_path: Path
 ) -> None:
     long = tmp_path / "long.jsonl"
-    long.write_bytes(papers.read_bytes() * 8)
+    long.write_bytes(papers.read_bytes() * 4)
     many = ["-q", "classify", str(long), "-m", str(handmade_model), "--keep-going", *ALONE]
     assert app._run([*many, "-o", str(tmp_path / "local.jsonl")], debug=False) == 0
     output, record = tmp_path / "ray.jsonl", tmp_path / "ray.jsonl.resume"
