@@ -53,7 +53,7 @@ def started(start: Callable[[], Any]) -> Any:
     """What is started; Ray gives a node thirty seconds, and others may keep this machine busy for as long."""
     try:
         return start()
-    except Exception as error:  # noqa: BLE001  Ray has no name for it
+    except Exception as error:  # Ray has no name for it
         if "timed out during startup" not in str(error):
             raise
         return start()
