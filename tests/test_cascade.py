@@ -30,6 +30,7 @@ from arxivcli.models import card as cards
 from arxivcli.models import deferral, shelf
 from arxivcli.models.fast import FastClassifier
 from arxivcli.progress import Silent
+from arxivcli.sources.blocks import Block
 from arxivcli.sources.fields import Columns
 from arxivcli.steps import cascading, classification, outputs, training
 from arxivcli.steps.classification import Question
@@ -37,6 +38,8 @@ from arxivcli.steps.classification import Question
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from arxivcli.sources.pieces import Piece
 
 BELOW = 0.9
 TITLES = ("Galaxies", "Galaxies and primes", "", "Quarks and quarks of quarks", "We study results", "Dust of neurons")
@@ -246,12 +249,9 @@ def cascade(fast: Path, slow: Path, below: float) -> tuple[cascading.CascadeWork
     return work, sized.sizes
 
 
-def pieces_of(path: Path, size: int, most: int) -> list[classification.Piece]:
+def pieces_of(path: Path, size: int, most: int) -> list[Piece]:
     lines = path.read_bytes().splitlines(keepends=True)[:most]
-    return [
-        classification.Block(b"".join(lines[start : start + size]), start + 1, "papers")
-        for start in range(0, len(lines), size)
-    ]
+    return [Block(b"".join(lines[start : start + size]), start + 1, "papers") for start in range(0, len(lines), size)]
 
 
 def answered(work: Any, pieces: Any, ready: Callable[[], bool] = parallel.always) -> list[bytes]:
@@ -294,11 +294,8 @@ def test_however_papers_come_the_answers_are_the_same(
     pair: tuple[Any, list[int]], titles: list[str], size: int, moments: list[bool]
 ) -> None:
     lines = [json.dumps({"title": title}).encode() + b"\n" for title in titles]
-    whole = [classification.Block(b"".join(lines), 1, "papers")]
-    parts = [
-        classification.Block(b"".join(lines[start : start + size]), start + 1, "papers")
-        for start in range(0, len(lines), size)
-    ]
+    whole = [Block(b"".join(lines), 1, "papers")]
+    parts = [Block(b"".join(lines[start : start + size]), start + 1, "papers") for start in range(0, len(lines), size)]
     pauses = iter(moments * len(parts))
     expected = answered(pair[0], whole)
     assert b"".join(answered(pair[0], parts, lambda: next(pauses))) == b"".join(expected)

@@ -194,7 +194,8 @@ def test_every_field_of_any_answer_can_be_written(some: list[dict[str, object]])
     fields = tuple(
         name for name in answer_fields.FIELDS if name not in {"title", "abstract", "explanation", "cross_lists"}
     )
-    found = batch(some)
+    who = pa.array([None if row["error"] else "mine" for row in some], pa.string())
+    found = batch(some).append_column("model", who)
     lines = answer_fields.json_lines(fields, found, found).decode().split("\n")
     assert lines.pop() == ""
     for row, line, cells in zip(some, lines, answer_fields.cells(fields, found), strict=True):
@@ -202,6 +203,7 @@ def test_every_field_of_any_answer_can_be_written(some: list[dict[str, object]])
         assert list(read) == list(fields)
         assert (read["id"], read["error"], read["labels"]) == (row["id"], row["error"], row["labels"])
         assert read["category"] == (row["labels"][0] if row["labels"] else None)
+        assert read["model"] == (None if row["error"] else "mine")
         assert all(isinstance(cell, str) for cell in cells)
 
 

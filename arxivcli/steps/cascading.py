@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from arxivcli import answers
 from arxivcli.errors import UsageError
 from arxivcli.papers import PAPERS
+from arxivcli.sources.pieces import BATCH
 from arxivcli.steps import classification
 from arxivcli.steps.classification import Answered, Tally, Work
 
@@ -131,7 +132,7 @@ class _Waiting:
             self.papers += half.predictions.num_rows
             unsure = half.reading.papers.filter(self._second.unsure(half.predictions))
             self._unsure = pa.concat_tables([self._unsure, pa.Table.from_batches([unsure])])
-        full = min(self._second.model.most_at_once, classification.BATCH)
+        full = min(self._second.model.most_at_once, BATCH)
         while len(self._unsure) >= full:
             self._ask(full)
 

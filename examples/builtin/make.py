@@ -21,6 +21,7 @@ from pathlib import Path
 
 from arxivcli import storage, taxonomy
 from arxivcli.models import card as cards
+from arxivcli.models import deferral
 
 BUILTIN = Path(__file__).resolve().parents[2] / "arxivcli" / "models" / "builtin"
 SHARES = "0.94,0.01,0.03,0.02"  # train, validation, calibration, test: most of it to learn from
@@ -146,6 +147,12 @@ of the paper's categories, cross-lists included. archive: the first answer is of
 confidence: mean probability of the first answer, near top1 where it means what it says. coverage: how often the set of
 `--coverage 0.9` holds the primary category.
 
+### By confidence of the first answer (calibration papers in arXiv's mix)
+
+{trust(card)}
+
+What is below the confidence in bold `--cascade` gives to a second model unless `--cascade-below` says otherwise.
+
 ## Where it is bad
 
 The categories with the lowest F1 in arXiv's mix:
@@ -181,6 +188,17 @@ def table(what: str, slices: list[dict]) -> str:
         for part in slices
     ]
     return "\n".join([f"| {what} | test papers | top1 | confidence | coverage |", "|---|---|---|---|---|", *rows])
+
+
+def trust(card: cards.Card) -> str:
+    """How often answers of a confidence or more are right, for every second of the confidences in the card."""
+    chosen = deferral.below(card)
+    rows = [
+        f"| {'**' if row['confidence'] == chosen else ''}{row['confidence']:.2f}"
+        f"{'**' if row['confidence'] == chosen else ''} | {100 * row['share']:.0f} % | {100 * row['accuracy']:.1f} % |"
+        for row in card.metrics["selective"][1::2]
+    ]
+    return "\n".join(["| confidence | papers below it | top1 of the others |", "|---|---|---|", *rows])
 
 
 def strangers(strange: list[tuple[str, float]]) -> str:
