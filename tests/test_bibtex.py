@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -14,11 +15,13 @@ from classifying import answers, run, said
 from hypothesis import example, given
 from hypothesis import strategies as st
 from test_classify_ends import end, terminal
+from test_classify_pipes import conversation
 
 from arxivcli.errors import InputError
 from arxivcli.sources import bibtex, files, latex, lines, ris
 from arxivcli.sources.bibtex_answers import marked
 from arxivcli.sources.fields import Columns
+from arxivcli.sources.streams import Stream
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,6 +138,14 @@ def test_columns_named_by_hand() -> None:
     assert papers(entry, columns=columns) == [("10.1/x", "Galaxies", "Dust")]
 
 
+@pytest.mark.parametrize("content", [LIBRARY, "TY  - GEN\nTI  - Galaxies\nER  -\n"], ids=["bib", "ris"])
+def test_a_column_that_no_entry_has_is_refused(model: Path, content: str) -> None:
+    for option in ("--title-column", "--abstract-column", "--id-column"):
+        refused = run("-", "-m", model, option, "nope", given=content)
+        assert (refused.returncode, refused.stdout) == (2, b"")
+        assert f"{option} nope: no such column; there are: " in said(refused)
+
+
 def test_keywords_stand_in_for_an_abstract_but_not_our_own_answers() -> None:
     words = "zeta, cs.LG; number theory, math, my-label"
     [(_, _, abstract)] = papers(f"@misc{{a, title={{T}}, keywords={{{words}}}, primaryclass={{my-label}}}}")
@@ -160,6 +171,31 @@ def test_an_entry_that_is_never_closed_costs_no_other(model: Path, tmp_path: Pat
     ]
     done = run(path, "-m", model)
     assert said(done).startswith(f"error: 2 of 4 papers have no answer: entry never closed (2, first at {path}:3)")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("@misc{a,\n title = {Galaxies}\n author = {Hubble, Edwin},\n year = 1929}", 2, "between two fields"),
+        ('@misc{a,\n year = 1929,\n title = "Galaxies"\n note = "x"}', 3, "between two fields"),
+        ("@misc{a,\n\n year = 1929\n title = {Galaxies}}", 3, "between two fields"),
+        ("@misc{a\n title = {Galaxies}}", 1, "after the key"),
+    ],
+)
+def test_a_comma_that_is_missing_is_said_to_be_and_where(
+    model: Path, tmp_path: Path, text: str, line: int, reason: str
+) -> None:
+    path = tmp_path / "refs.bib"
+    path.write_text(f"{text}\n@misc{{b, title = {{E = mc^2 {{a}} = b}}}}\n@misc{{c, title = {{A}} # { {'d'} } }}\n")
+    done = run(path, "-m", model)
+    assert done.stdout.startswith(f"{text}\n@misc{{b,".encode()), "it is given back as it was"
+    assert said(done).startswith(
+        f"error: 1 of 3 papers have no answer: a comma is missing {reason} (1, first at {path}:{line})"
+    )
+
+
+def test_a_field_without_its_sign_is_named_by_its_line() -> None:
+    assert failures("@misc{a,\n year = 1929,\n title {Galaxies}}\n@misc{b, title={X}}") == {3: "a field has no ="}
 
 
 @pytest.mark.parametrize(
@@ -241,28 +277,48 @@ pieces = st.sampled_from(
 
 
 def entry_lines(text: str) -> set[int]:
-    """Where the entries stand that the parser finds; behind a backslash at a line's end it miscounts lines itself."""
+    """Where the whole entries stand that the parser finds; behind a backslash at a line's end it miscounts lines itself."""
     found, at = set(), 0
     for block in Splitter(text).split().blocks:
         at = text.find(block.raw or "", at)
-        if isinstance(bibtex.understood(block), Entry):
+        entry = bibtex.understood(block)
+        if isinstance(entry, Entry) and all(bibtex._unparted(field.value) is None for field in entry.fields):
             found.add(1 + text.count("\n", 0, at))
         at += len(block.raw or "")
     return found
 
 
-@given(st.lists(pieces, max_size=25).map("".join), st.integers(1, 40))
-@example("\\\n@misc{a,}", 1)
-def test_cutting_a_library_changes_nothing(text: str, step: int) -> None:
-    """In pieces it has the entries that its parser finds in the whole of it, and all of its text."""
+@given(st.lists(pieces, max_size=25).map("".join), st.integers(1, 40), st.lists(st.booleans(), min_size=1, max_size=5))
+@example("\\\n@misc{a,}", 1, [True])
+@example("@misc{a,}\n% mine\n@misc{b,}\n% more\n", 10, [False])
+def test_cutting_a_library_changes_nothing(text: str, step: int, moments: list[bool]) -> None:
+    """In pieces, with pauses between them, it has the entries that its parser finds in the whole, and all its text."""
+    pauses = itertools.cycle(moments)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bibtex, "_CHUNK", step)
+        patch.setattr(Stream, "soon", lambda _: next(pauses))
         found = list(files.read(io.BytesIO(text.encode()), "bib"))
     numbers = [line for reading in found for line in reading.lines.to_pylist()]
     assert entry_lines(text) <= set(numbers)
     assert all(first <= second for first, second in pairwise(numbers))
-    whole = b"".join(block for reading in found for block in reading.blocks or ())
+    whole = b"".join(part for reading in found for part in (*(reading.blocks or ()), reading.rest))
     assert whole.decode() == (text if numbers else "")
+
+
+def test_an_entry_that_comes_slowly_is_answered_when_it_is_whole(model: Path) -> None:
+    with conversation(model, "-", "--top", 1) as program:
+        program.say("% my library\n@misc{a,\n title = {Galaxies}\n")
+        assert program.silent(0.3)
+        for key, title, category in (("a", "Primes", "astro-ph.GA"), ("b", "Quarks", "math.NT")):
+            program.say(f"}}\n\n@misc{{{chr(ord(key) + 1)},\n title = {{{title}}}\n")
+            shown = [program.hear() for _ in range(6 + (key == "a"))]
+            assert shown[-2:] == ["}", ""]
+            assert f"  primaryclass = {{{category}}}," in [f" {line}" for line in shown]
+        program.say("}\n")
+        assert [program.hear() for _ in range(5)][-1] == "}"
+        program.say("% the end\n")
+        assert program.end() == 0
+        assert program.hear() == "% the end"
 
 
 # -- answers in the library -------------------------------------------------------------------------------------------

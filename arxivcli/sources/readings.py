@@ -47,6 +47,8 @@ class Reading:
     """Whether the names in `header` stand in the file; else they are numbers."""
     blocks: tuple[bytes, ...] | None = None
     """The n entries of a BibTeX file as they stand, each with what is between it and the next."""
+    rest: bytes = b""
+    """What stands behind the last entry of a BibTeX file, when that was given away before it was known."""
 
 
 class PaperRows:
@@ -85,6 +87,7 @@ class PaperRows:
         self._lines: list[int] = []
         self._rows: list[tuple[str, ...]] = []
         self._blocks: list[bytes] = []
+        self._rest = b""
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -172,6 +175,10 @@ class PaperRows:
         """The original text of the BibTeX entry that was just added."""
         self._blocks.append(block)
 
+    def keep_rest(self, text: bytes) -> None:
+        """What stands behind the last entry, which was taken already."""
+        self._rest = text
+
     def take(self) -> Reading:
         """Everything gathered since the last time."""
         categories = pa.array(self._categories, pa.string()).dictionary_encode()
@@ -196,6 +203,7 @@ class PaperRows:
             line_end=self._line_end,
             headed=self._headed,
             blocks=tuple(self._blocks) if self._format == "bib" else None,
+            rest=self._rest,
         )
         self._start()
         return reading

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from rispy import RisParser
 
+from arxivcli.sources import fields
 from arxivcli.sources.lines import LINE_CAP, line_blocks
 from arxivcli.sources.readings import PaperRows, Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from arxivcli.sources.fields import Columns
     from arxivcli.sources.streams import Stream
@@ -22,14 +24,21 @@ _ABSTRACTS = ("abstract", "notes_abstract")
 
 
 def read_ris(stream: Stream, columns: Columns, batch_size: int) -> Iterator[Reading]:
-    """Readings of a RIS file, one record for each `TY`; ids are its `ID`, else its DOI, lines numbers of records."""
+    """Readings of a RIS file, one record for each `TY`; ids are its `ID`, else its DOI, lines numbers of records.
+
+    Raises UsageError when none of the first records has a column named by hand.
+    """
     gathered = PaperRows(stream.name, "ris", columns)
-    for number, lines in enumerate(_records(stream), 1):
-        _add(gathered, lines, number)
-        if len(gathered) >= batch_size or not stream.soon():
+    keys: dict[str, None] = {}
+    unchecked = True
+    for number, lines in enumerate(chain(_records(stream), [None]), 1):
+        if lines is not None:
+            keys |= dict.fromkeys(_add(gathered, lines, number))
+        if len(gathered) and (lines is None or len(gathered) >= batch_size or not stream.soon()):
+            if unchecked:
+                fields.require_columns(keys, columns)
+                unchecked = False
             yield gathered.take()
-    if len(gathered):
-        yield gathered.take()
 
 
 def _records(stream: Stream) -> Iterator[list[str]]:
@@ -60,17 +69,22 @@ def _readable(line: bytes | None) -> str:
         return line.decode("cp1252", "replace").rstrip("\r")
 
 
-def _add(gathered: PaperRows, lines: list[str], number: int) -> None:
+def _add(gathered: PaperRows, lines: list[str], number: int) -> Iterable[str]:
+    """What the record has, by the names of its parser."""
     if sum(map(len, lines)) > LINE_CAP:
-        return gathered.fail("record too long", number)
+        gathered.fail("record too long", number)
+        return ()
     [record] = RisParser().parse_lines(iter([*lines, "ER  - "]))
     title, abstract = _first(record, _TITLES), _first(record, _ABSTRACTS)
     if title and not abstract:
         abstract = ", ".join(record.get("keywords", []))
     identifier = _first(record, ("id", "doi"))
+    whole = {**record, "title": title, "abstract": abstract, "id": identifier}
     if not title and not abstract:
-        return gathered.fail("no title", number, identifier)
-    return gathered.add({**record, "title": title, "abstract": abstract, "id": identifier}, number)
+        gathered.fail("no title", number, identifier)
+    else:
+        gathered.add(whole, number)
+    return whole
 
 
 def _first(record: dict[str, Any], names: tuple[str, ...]) -> str:

@@ -155,7 +155,8 @@ class BibPages:
         """The entries. Raises UsageError when there are none."""
         if reading.blocks is None:
             raise UsageError(f"{reading.source} is no BibTeX, whose entries could come back", "use --format jsonl")
-        return Page(b"".join(map(bib_marker(), reading.blocks, _categories(predictions))), source=reading.source)
+        entries = map(bib_marker(), reading.blocks, _categories(predictions))
+        return Page(b"".join((*entries, reading.rest)), source=reading.source)
 
 
 def _categories(predictions: pa.RecordBatch) -> list[list[str]]:
