@@ -277,7 +277,7 @@ pieces = st.sampled_from(
 
 
 def entry_lines(text: str) -> set[int]:
-    """Where the whole entries stand that the parser finds; behind a backslash at a line's end it miscounts lines itself."""
+    """Where the entries stand that are whole for the parser; at a backslash before a line's end it miscounts lines."""
     found, at = set(), 0
     for block in Splitter(text).split().blocks:
         at = text.find(block.raw or "", at)
@@ -406,6 +406,16 @@ def test_bib_is_for_bib(model: Path, tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (2, b"")
         assert "is no BibTeX" in said(done)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["b.ris", "b.bib", "."])
+def test_libraries_come_back_together_or_not_at_all(model: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.bib").write_text("@misc{a, title={Galaxies}}\n")
+    (tmp_path / ("b.ris" if name == "." else name)).write_text("TY  - GEN\nTI  - Galaxies\nER  -\n")
+    sources = [tmp_path] if name == "." else [tmp_path / "a.bib", tmp_path / name]
+    done = run(*sources, "-m", model, *(["-f", "bib"] if name != "b.bib" else []))
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert said(done).endswith("is no BibTeX, whose entries could come back; use --format jsonl")
 
 
 TWO = "@misc{a, title = {Galaxies, haloes and primes}}\n@misc{b, title = {Galaxies}, primaryclass = {hep-th}}\n"

@@ -259,3 +259,17 @@ def test_libraries_of_a_folder_come_back_one_after_another(model: Path, tmp_path
         "@misc{Galaxies, title={Galaxies}, primaryclass = {astro-ph.GA}, keywords = {astro-ph.GA}}",
         "@misc{Primes, title={Primes}, primaryclass = {math.NT}, keywords = {math.NT}}",
     ]
+
+
+def test_what_is_said_of_some_files_of_a_folder_stops_no_others(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("1,Galaxies\n2,Primes\n")
+    (tmp_path / "b.bib").write_text("@misc{b, title={Quarks}}\n")
+    (tmp_path / "c.ris").write_text("TY  - GEN\nTI  - Quarks\nER  -\n")
+    (tmp_path / "d.csv").write_text("Galaxies\n")
+    done = run(tmp_path, "-m", model, "--no-header", "--title-column", "2")
+    assert [one["id"] for one in answers(done)] == [f"{tmp_path}/a.csv:1", f"{tmp_path}/a.csv:2", f"{tmp_path}/c.ris:1"]
+    notes = done.stderr.decode()
+    assert "b.bib is neither CSV nor TSV, and has no header anyway: read as it is" in notes
+    assert "left out: --title-column 2: no such column" in notes
+    done = run(tmp_path, "-m", model, "--no-header")
+    assert [one["top_category"] for one in answers(done)] == ["hep-ph"] * 2 + ["astro-ph.GA"]

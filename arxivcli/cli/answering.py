@@ -18,7 +18,7 @@ _TOGETHER = 8
 """Pieces that a slow model has at once: full batches, and a worker that is lost costs little."""
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from arxivcli.cli.options import State
@@ -104,6 +104,11 @@ class Job:
                 self._show(form, count.pages(chain(record.answered(), record.kept(new))), parallel.always)
                 record.finish(count.tally.settled)
         return count.tally.settled
+
+    def gives_entries_back(self, kinds: Sequence[str]) -> bool:
+        """Whether sources of these kinds are answered as BibTeX."""
+        alike = kinds[0] if len(set(kinds)) == 1 and self.layout.fits_entries else "jsonl"
+        return outputs.chosen(self.format, self.output, self._drawn, alike) == "bib"
 
     def _form(self, found: Iterator[Piece]) -> tuple[Format, Iterator[Piece]]:
         """The form of the answers, which depends on that of the first piece, and all pieces."""

@@ -192,6 +192,18 @@ def classify(
         console.require_stdout()
     typed = title is not None or abstract is not None
     _refuse_contradictions(files or [], typed, output, format)
+    if typed or (not files and sys.stdin.isatty()):
+        _refuse_idle(
+            {
+                "--from": source_format,
+                "--title-column": title_column,
+                "--abstract-column": abstract_column,
+                "--id-column": id_column,
+                "--no-header": no_header,
+                "--table": table,
+                "--resume": resume,
+            }
+        )
     online = sources.Online(api_url, pace, contact)
     found = [] if typed else sources.found(files or ["-"], output, online, state(context))
     asking = Asking(
@@ -222,8 +234,10 @@ def classify(
         engine=engine,
         ray_address=ray_address,
     )
-    record = _resumable(found, typed, output) if resume else None
+    record = _resumable(found, output) if resume else None
     job = asking.job()
+    if len(found) > 1 and job.gives_entries_back([*map(sources.kind, found)]):
+        sources.require_libraries(found, source_format)
     if typed:
         tally = job.run([pieces.typed(title or "", abstract or "")])
     elif not files and sys.stdin.isatty():
@@ -261,17 +275,22 @@ def _refuse_contradictions(files: list[str], typed: bool, output: Path | None, f
         raise UsageError(f"{output} is the input", "choose another --output")
 
 
-def _resumable(
-    found: list[Path | BinaryIO | Reached | Named], typed: bool, output: Path | None
-) -> tuple[Path, dict[str, Any]]:
+def _refuse_idle(given: dict[str, object]) -> None:
+    """Raises UsageError for what is said of files when there are none."""
+    for option, value in given.items():
+        if value:
+            raise UsageError(
+                f"{option} is for files, not for one paper that is typed in", "leave it out, or name a file"
+            )
+
+
+def _resumable(found: list[Path | BinaryIO | Reached | Named], output: Path | None) -> tuple[Path, dict[str, Any]]:
     """Where the answers go, and which files are read. Raises UsageError for what cannot be taken up again."""
     from arxivcli.cli import sources
     from arxivcli.steps import outputs, resuming
 
     if output is None or outputs.descriptor(output) is not None or (output.exists() and not output.is_file()):
         raise UsageError("--resume needs a file to go on with", "name it with --output")
-    if typed:
-        raise UsageError("--resume needs files it can read again, not one paper", "leave out --resume")
     return output, {"input": resuming.inputs(sources.files(found))}
 
 

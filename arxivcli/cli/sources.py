@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -13,14 +14,14 @@ from arxivcli.cli import console
 from arxivcli.errors import InputError, UsageError
 from arxivcli.sources import arguments
 from arxivcli.sources.arguments import STDIN, Identifier, Reached
-from arxivcli.sources.files import SUFFIXES, telling_suffix
+from arxivcli.sources.files import SUFFIXES, detect, opened, telling_suffix
+from arxivcli.sources.pieces import Named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arxivcli.cli.options import State
     from arxivcli.sources.named import Papers
-    from arxivcli.sources.pieces import Named
     from arxivcli.sources.readings import Reading
 
 PATIENCE = 60.0
@@ -87,12 +88,28 @@ def files(sources: Sequence[Path | BinaryIO | Reached | Named]) -> list[Path]:
     return found
 
 
+def require_libraries(sources: Sequence[Path | BinaryIO | Reached | Named], format: str | None) -> None:  # noqa: A002
+    """Raises UsageError when one of them is no BibTeX, before any is answered; pipes show that when they are read."""
+    for source in sources:
+        path = source.path if isinstance(source, Reached) else source
+        if isinstance(path, Path) and path.is_file():
+            with (
+                suppress(InputError),
+                opened(path) as stream,
+            ):  # what cannot be read is said, or passed over, in its turn
+                if (format or detect(stream)) != "bib":
+                    raise UsageError(f"{path} is no BibTeX, whose entries could come back", "use --format jsonl")
+        elif isinstance(path, Named):
+            raise UsageError("papers named by id are no BibTeX, whose entries could come back", "use --format jsonl")
+
+
 def mixed(sources: Sequence[Path | BinaryIO | Reached | Named]) -> bool:
     """Whether they are of several kinds, by their names, so that no single one says how the answers should look."""
-    return len({_kind(source) for source in sources}) > 1
+    return len({kind(source) for source in sources}) > 1
 
 
-def _kind(source: Path | BinaryIO | Reached | Named) -> str:
+def kind(source: Path | BinaryIO | Reached | Named) -> str:
+    """What it is by its name."""
     path = source.path if isinstance(source, Reached) else source
     return SUFFIXES.get(telling_suffix(path.name), "") if isinstance(path, Path) else type(source).__name__
 

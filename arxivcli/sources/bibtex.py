@@ -61,7 +61,7 @@ def read_bib(stream: Stream, columns: Columns, batch_size: int) -> Iterator[Read
     """Readings of a BibTeX file, one record an entry in its place; `Reading.blocks` are the entries as they stand.
 
     Ids are citation keys. A damaged entry has no answer; those behind it have. An entry that comes slowly is there as
-    soon as it is whole; what then still comes before the next one belongs to that, or is the `rest` of the last Reading.
+    soon as it is whole; what then comes before the next one belongs to that, or is the `rest` of the last Reading.
 
     Raises:
         InputError: an entry has more than 16 MiB.

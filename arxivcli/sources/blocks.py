@@ -34,9 +34,9 @@ class Block:
     format: str = "jsonl"
 
     def readings(self, columns: Columns, batch_size: int) -> Iterator[Reading]:
-        """The records in the lines, at most `batch_size` at once."""
+        """The records in the lines, at most `batch_size` at once; the first of all must have the columns asked for."""
         span = Span(io.BytesIO(self.content), 0, len(self.content))
-        for reading in read_span(span, self.source, columns, first=False, batch_size=batch_size):
+        for reading in read_span(span, self.source, columns, first=self.first == 1, batch_size=batch_size):
             yield replace(reading, lines=pc.add(reading.lines, self.first - 1))
 
 

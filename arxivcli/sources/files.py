@@ -56,7 +56,7 @@ _LIST = re.compile(rb"""\[\s*(?:[\[{"\]]|$)""")
 _LINES = re.compile(rb"\{.*\n\{")
 """Two objects on lines of their own without a comma between them: no part of a list."""
 
-_MAGIC = {b"PAR1": "parquet", b"SQLite format 3\0": "sqlite", b"%PDF-": "pdf"}
+_MAGIC = {b"PAR1": "parquet", b"SQLite format 3\0": "sqlite", b"%PDF-": "pdf", b"TY  - ": "ris"}
 _BIB = re.compile(rb"@[A-Za-z]+[ \t]*[{(]")
 _LATER = re.compile(rb"^[ \t]*(@[A-Za-z]+[ \t]*[{(][^\n]*[,=]|TY  - )", re.MULTILINE)
 """How an entry of BibTeX or RIS begins below what programs write above the first."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from arxivcli.errors import InputError
+from arxivcli.errors import InputError, UsageError
 from arxivcli.papers import one_paper
 from arxivcli.sources import files
 from arxivcli.sources.arguments import Reached
@@ -74,10 +74,15 @@ class Pieces:
             else:
                 yield from self._opened(source)
 
-    def _opened(self, source: Path | BinaryIO) -> Iterator[Piece]:
+    def _opened(self, source: Path | BinaryIO, reached: bool = False) -> Iterator[Piece]:
         with files.opened(source) as self._stream:
             found = self._format or files.detect(self._stream, self._columns, self._note)
-            files.require_fitting(self._stream.name, found, self._columns)
+            try:
+                files.require_fitting(self._stream.name, found, self._columns)
+            except UsageError as error:  # what was said is about other files of the folder
+                if not reached:
+                    raise
+                self._note(f"{error.what}: read as it is")
             if found == "pdf" and isinstance(source, Path):
                 yield Whole(source, found)
             elif found == "jsonl":
@@ -87,7 +92,7 @@ class Pieces:
 
     def _reached(self, path: Path) -> Iterator[Piece]:
         """The pieces of a file that nobody named: one that proves to be no papers is left out, and said to be."""
-        pieces = self._opened(path)
+        pieces = self._opened(path, reached=True)
         try:
             some = list(islice(pieces, 1))
             if some and _is_without_titles(some[0], self._columns):
@@ -95,7 +100,7 @@ class Pieces:
                 some += islice(pieces, 0 if isinstance(some[0], Block) else 1)
                 if len(some) == 1:
                     raise InputError(f"{path} has no titles")
-        except InputError as error:
+        except (InputError, UsageError) as error:
             self._note(f"left out: {error.what}")
             return
         yield from chain(some, pieces)
