@@ -308,7 +308,7 @@ def test_a_mix_in_a_file_is_part_of_the_question(ask: Any, tmp_path: Path) -> No
     ("options", "given", "says"),
     [
         (["-o", "out.jsonl"], "{}", "--resume needs files it can read again, not standard input"),
-        (["-o", "out.jsonl", "--title", "a"], "", "--resume needs files it can read again, not one paper"),
+        (["-o", "out.jsonl", "--title", "a"], "", "--resume is for files, not for one paper"),
         (["2401.00001", "-o", "out.jsonl"], "", "--resume needs papers that stay as they are, and arXiv's may change"),
         (["papers.jsonl", "hep-th/0409001", "-o", "out.jsonl"], "", "fetch them first: arxivcli fetch ID"),
         (["papers.jsonl"], "", "--resume needs a file to go on with; name it with --output"),
