@@ -16,11 +16,12 @@ import invented
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from classifying import MANY, PROGRAM, run
+from classifying import PROGRAM, run
 from finetuning import train as finetuned
 from hypothesis import given
 from hypothesis import strategies as st
 from test_classify_ends import end, plain, terminal
+from test_conversation import Talk
 from test_train import QUICK, corpus_of
 
 from arxivcli import parallel
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from arxivcli.sources.pieces import Piece
 
 BELOW = 0.9
+SEVERAL = 16_000
+"""Papers in three pieces."""
 TITLES = ("Galaxies", "Galaxies and primes", "", "Quarks and quarks of quarks", "We study results", "Dust of neurons")
 
 
@@ -158,6 +161,33 @@ def test_the_terminal_says_who_answered(handmade_model: Path, doubtful: Path, tm
     assert "model: doubtful" in plain(shown)
 
 
+def test_at_the_prompt_the_second_model_stays(handmade_model: Path, doubtful: Path) -> None:
+    asked = ("--cascade", str(doubtful), "--cascade-below", "0.5", "--top", "3")
+    talk = Talk(terminal(handmade_model, *asked, NO_COLOR="1"))
+    assert "model: handmade" in talk.paper("Galaxies of dust")
+    talk.say(":top 1")
+    talk.say(":explain")
+    assert "for: " in (answer := talk.paper("Galaxies of dust"))
+    assert (answer.count("%"), "model: handmade" in answer) == (1, True)
+    assert "model: doubtful" in talk.paper("A study")
+    assert f"--cascade {doubtful} is the same model as" in " ".join(talk.say(f":model {doubtful}").split())
+    assert "model: doubtful" in talk.paper("A study")
+    assert talk.leave() == 0
+
+
+def test_each_model_explains_its_own_answers(handmade_model: Path, slow: Path, tmp_path: Path) -> None:
+    papers = tmp_path / "papers.txt"
+    papers.write_text("Galaxies of dust\nA study of some galaxies\n")
+    fast, other = (found(tmp_path, papers, "-m", model, "--explain", code=0) for model in (handmade_model, slow))
+    below = (confidence(fast[0]) + confidence(fast[1])) / 2
+    sure = confidence(fast[0]) > confidence(fast[1])
+    asked = ("-m", handmade_model, "--cascade", slow, "--cascade-below", below, "--explain")
+    both = found(tmp_path, papers, *asked, code=0)
+    assert [answer["model"] for answer in both] == (["handmade", "slow"] if sure else ["slow", "handmade"])
+    for answer, mine, theirs in zip(both, fast, other, strict=True):
+        assert answer["explanation"] == (mine if answer["model"] == "handmade" else theirs)["explanation"] != []
+
+
 def test_sure_of_all_and_of_nothing_are_the_two_models(
     alone: dict[str, list[dict[str, Any]]], papers: Path, handmade_model: Path, slow: Path, tmp_path: Path
 ) -> None:
@@ -209,11 +239,13 @@ def doubtful(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_many_papers_over_processes_and_resumed_are_the_same_bytes(
     many_papers: Path, handmade_model: Path, doubtful: Path, tmp_path: Path
 ) -> None:
-    command = (many_papers, "-q", "-m", handmade_model, "--cascade", doubtful, "--cascade-below", BELOW)
+    some = tmp_path / "some.jsonl"
+    some.write_bytes(b"".join(many_papers.read_bytes().splitlines(keepends=True)[:SEVERAL]))
+    command = (some, "-q", "-m", handmade_model, "--cascade", doubtful, "--cascade-below", BELOW)
     whole = run(*command, "--workers", 1)
     assert whole.returncode == 0, whole.stderr
     given_by = [json.loads(line)["model"] for line in whole.stdout.splitlines()]
-    assert (len(given_by), set(given_by)) == (MANY, {"handmade", "doubtful"})
+    assert (len(given_by), set(given_by)) == (SEVERAL, {"handmade", "doubtful"})
     assert run(*command, "--workers", 2).stdout == whole.stdout
     output, record = tmp_path / "out.jsonl", tmp_path / "out.jsonl.resume"
     kept = [*PROGRAM, *map(str, command), "-o", output, "--resume"]
