@@ -169,7 +169,7 @@ def numbers(taken: list[int], stop: int) -> Iterator[int]:
 
 def test_a_worker_that_is_killed_loses_nothing(address: str, tmp_path: Path) -> None:
     with cluster.joined(address, 1) as there:
-        assert there.cores == 2
+        assert there.slots == 2
         results = list(there.in_order(partial(making, partial(dying, tmp_path)), range(24), together=2))
         assert results == [f"{number * number}" for number in range(24)]
         assert (tmp_path / "died").exists()
@@ -177,13 +177,15 @@ def test_a_worker_that_is_killed_loses_nothing(address: str, tmp_path: Path) -> 
         slow = there.in_order(partial(making, list), numbers(taken, 120))
         for number, result in enumerate(slow):
             assert result == number
-            assert len(taken) <= number + 3 * 4 * there.cores, "a slow reader holds everything back"
+            assert len(taken) <= number + 3 * 4 * there.slots, "a slow reader holds everything back"
         found = []
         with pytest.raises(InputError, match="fifth") as caught:
             found += there.in_order(partial(making, spoiled), range(12), together=4)
         assert caught.value.hint == "leave it out"
-        with pytest.raises(RemoteError, match="could not do a part of the work"):
-            list(there.in_order(partial(making, poisoned), range(6)))
+        found = []
+        with pytest.raises(RemoteError, match=r"died 4 times over number 3, .*memory"):
+            found += there.in_order(partial(making, poisoned), range(6), named=lambda task: f"number {task}")
+        assert found == [0, 1, 2], "what stands before it is answered"
 
 
 def test_a_kill_from_outside_in_the_middle_of_classify(

@@ -6,6 +6,7 @@ import signal
 import sys
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ class OnCluster:
     second: Packed | None
     slow: bool
     """Whether one of the models takes long: then several pieces go together, and to a GPU where there are some."""
+    state: State
 
     def __call__(
         self, work: Any, found: Iterable[Piece], workers: int, ready: Callable[[], bool]
@@ -48,8 +50,9 @@ class OnCluster:
         from arxivcli import cluster  # heavy, and not everybody has Ray
 
         carried = carrying.Carried.of(work, self.model, self.second)
-        with cluster.joined(self.address, workers, int(self.slow)) as there:
-            yield from there.in_order(carried, found, ready, _TOGETHER if self.slow else 1)
+        together, note = _TOGETHER if self.slow else 1, partial(console.note, self.state)
+        with cluster.joined(self.address, workers, int(self.slow), note) as there:
+            yield from there.in_order(carried, map(carrying.sent, found), ready, together, carrying.place)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ class Asking:
         options.require_ray()
         packed = [Packed.of(name, self.device) for name in (self.model, self.cascade) if name is not None]
         slow = not all(one.forked for one in (model, second and second.model) if one)
-        return OnCluster(self.ray_address, packed[0], packed[1] if second else None, slow)
+        return OnCluster(self.ray_address, packed[0], packed[1] if second else None, slow, self.state)
 
     def _question(self, model: Model) -> classification.Question:
         view = viewing.view(model.card, self.prior, self.labels, self.level)

@@ -102,7 +102,7 @@ def preprocess(
     sources = [
         source for name in inputs for source in ([sys.stdin.buffer] if name == "-" else folders.spread([Path(name)]))
     ]
-    spread = _elsewhere(ray_address) if engine == "ray" else crew.run
+    spread = _elsewhere(ray_address, progress) if engine == "ray" else crew.run
     made = step(sources, output, recipe, workers, max_bad, restart, progress, spread)
     progress.note(f"{output} was finished before: nothing to do" if made.already else f"saved {output}")
     for bad in made.first_bad:
@@ -110,12 +110,12 @@ def preprocess(
     return _show(made, report, json, progress)
 
 
-def _elsewhere(address: str | None) -> crew.Spread:
+def _elsewhere(address: str | None, progress: Progress) -> crew.Spread:
     """A Ray cluster. Raises UsageError without Ray."""
     require_ray()
     from arxivcli.cli import preprocess_cluster
 
-    return preprocess_cluster.Elsewhere(address)
+    return preprocess_cluster.Elsewhere(address, progress.note)
 
 
 def _require_page(report: Path, inputs: list[str]) -> None:

@@ -22,10 +22,11 @@ class Elsewhere:
     """How work is shared out among the nodes. Raises RemoteError."""
 
     address: str | None
+    note: Callable[[str], None]
 
     def __call__(self, work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> Iterator[Result]:
         """The results of all tasks."""
-        with cluster.joined(self.address, workers) as there:
+        with cluster.joined(self.address, workers, note=self.note) as there:
             yield from there.in_order(_There(work, Path.cwd()), tasks)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 
+from arxivcli.errors import InputError
 from arxivcli.sources.files import read, read_span
 from arxivcli.sources.lines import LINE_CAP, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from arxivcli.sources.fields import Columns
     from arxivcli.sources.readings import Reading
@@ -50,6 +52,30 @@ class Whole:
     def readings(self, columns: Columns, batch_size: int) -> Iterator[Reading]:
         """All its records, at most `batch_size` at once."""
         return read(self.path, self.format, columns, batch_size)
+
+    def sent(self) -> Sent:
+        """The same for machines that do not see the file. Raises InputError where it is gone."""
+        try:
+            return Sent(self.path.read_bytes(), str(self.path), self.format)
+        except OSError as error:
+            raise InputError(f"cannot read {self.path}: {error.strerror}", "check the path") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What is in a file: it is read elsewhere as if it stood where it comes from."""
+
+    content: bytes
+    source: str
+    format: str
+
+    def readings(self, columns: Columns, batch_size: int) -> Iterator[Reading]:
+        """All its records, at most `batch_size` at once."""
+        with tempfile.TemporaryDirectory(prefix="arxivcli-") as folder:
+            path = Path(folder, Path(self.source).name)
+            path.write_bytes(self.content)
+            for reading in read(path, self.format, columns, batch_size):
+                yield replace(reading, source=self.source)
 
 
 def blocks(stream: Stream, most: int | None = None) -> Iterator[Block]:

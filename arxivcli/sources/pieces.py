@@ -12,7 +12,7 @@ from arxivcli.errors import InputError, UsageError
 from arxivcli.papers import one_paper
 from arxivcli.sources import files
 from arxivcli.sources.arguments import Reached
-from arxivcli.sources.blocks import Block, Whole, blocks
+from arxivcli.sources.blocks import Block, Sent, Whole, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ _SLOW_BLOCK = 256 << 10
 _GLANCE = 100
 """Lines read at once to see whether a file that nobody named has papers."""
 
-Piece = Block | Whole | files.Reading
+Piece = Block | Whole | Sent | files.Reading
 """What is answered at once: whole lines or a file still to be read, or papers."""
 
 
@@ -112,7 +112,7 @@ class Pieces:
 
 def _is_without_titles(piece: Piece, columns: files.Columns) -> bool:
     """Whether this is JSON of another kind, such as somebody's settings, or earlier answers."""
-    if isinstance(piece, Whole) or piece.format not in {"json", "jsonl"}:
+    if isinstance(piece, Whole | Sent) or piece.format not in {"json", "jsonl"}:
         return False
     readings = piece.readings(columns, _GLANCE) if isinstance(piece, Block) else [piece]
     return all(set(reading.errors.to_pylist()) <= {"no title", "not an object"} for reading in readings)

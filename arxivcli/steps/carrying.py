@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from arxivcli import parallel
+from arxivcli.sources.blocks import Block, Whole
 from arxivcli.steps.cascading import CascadeWork, Second
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
     from arxivcli.models.packed import Packed
     from arxivcli.sources.fields import Columns
-    from arxivcli.steps.classification import Answered, Piece, Question, Shape
+    from arxivcli.sources.pieces import Piece
+    from arxivcli.steps.classification import Answered, Question, Shape
 
 Form = TypeVar("Form")
 
@@ -45,3 +47,15 @@ class Carried(Generic[Form]):
             second = Second(other.loaded(), question, below, names)
         work = CascadeWork(self.model.loaded(), self.question, self.columns, self.shape, self.several, second)
         return lambda pieces: work.spread(pieces, 1, parallel.always)
+
+
+def sent(piece: Piece) -> Piece:
+    """A piece that can be read anywhere. Raises InputError for a file that is gone."""
+    return piece.sent() if isinstance(piece, Whole) else piece
+
+
+def place(piece: Piece) -> str:
+    """Where the papers of a piece stand, for people."""
+    if isinstance(piece, Block):
+        return f"the papers from {piece.source}:{piece.first} on"
+    return f"papers of {piece.path if isinstance(piece, Whole) else piece.source}"
