@@ -1,52 +1,35 @@
 """Work spread over a Ray cluster by Ray Data: results in order, tasks of workers that die done again by others.
 
-Only this file knows Ray, which is an extra: who imports it makes sure that it is there.
+Ray lives in a process of its own (`driver`): what it prints, the signals it takes and the ways in which it ends do not
+reach this one, which can leave it at any time.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
+import multiprocessing
 import os
 import pickle
-import queue
-import signal
-import socket
 import tempfile
-import threading
-import traceback
-import warnings
-from collections import deque
+import time
+from collections import defaultdict, deque
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
 
-import pyarrow as pa
-
-from arxivcli import __version__, parallel
-from arxivcli.errors import ArxivcliError, FolderError, RemoteError, StoppedError
-
-# Before Ray is imported: no statistics are sent, `uv run` is not done again on every node, GPUs stay as they are seen.
-for _name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"):
-    os.environ.setdefault(_name, "0")
-
-_TRIES: Final = 3
-"""How often a task is done again whose worker died; by then it is the task that kills them."""
-
-# Ray itself would try for ever what a node has no memory for.
-os.environ.setdefault("RAY_task_oom_retries", str(_TRIES))
-
-import ray
-import ray.data
-import ray.exceptions
-import ray.util
+from arxivcli import parallel
+from arxivcli.errors import ArxivcliError, RemoteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
+    from multiprocessing.connection import Connection
+
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+TRIES: Final = 3
+"""How often a task is done again whose worker died; by then it is the task that kills them."""
 
 _AHEAD: Final = 4
 """Blocks of tasks for each core in a window: so many that the last of them leave few cores idle."""
@@ -54,19 +37,17 @@ _AHEAD: Final = 4
 _WINDOWS: Final = 2
 """Windows under way: the cluster is busy with one while the results of the other are read."""
 
-_ANSWER, _NOTICE, _PATIENCE = 10.0, 10.0, 600.0
-"""Seconds in which somebody must answer at an address; without a core until that is said, and until that is all."""
+_JOINING: Final = 180.0
+"""Seconds after which joining has failed: Ray gives each of its own steps less."""
+
+_NOTICE, _PATIENCE = 10.0, 600.0
+"""Seconds without a core until that is said, and until no more is waited for."""
 
 _LOOK: Final = 5.0
-"""Seconds without a result after which it is looked whether there can be one."""
+"""Seconds without a word after which it is looked whether there can be one."""
 
-_PARTING: Final = 2.0
-"""Seconds in which work that nobody wants any more may end of itself."""
-
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
-_LOOPBACK_ONLY: Final = "A head that listens on loopback alone needs RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0"
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PARTING: Final = 5.0
+"""Seconds in which the driver may leave in good order."""
 
 
 def _unheard(text: str) -> None:
@@ -90,109 +71,156 @@ def joined(
         FolderError: a node has another arxivcli.
     """
     with ExitStack() as left:
-        _join(address, workers, left)
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module="arxivcli.cluster")  # Ray's, for us alone
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
-        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        cluster = Cluster(gpus if there.get("GPU") else 0)
-        cluster.require_place(note)
-        yield cluster
+        folder = ""
+        if address is None:
+            # The names of its sockets must be short; with the folder go its logs.
+            short = tempfile.TemporaryDirectory(prefix="arxivcli-", dir="/tmp", ignore_cleanup_errors=True)
+            folder = left.enter_context(short)
+        terms = Terms(address, workers, gpus, folder, _NOTICE, _PATIENCE)
+        driver = _Driver(terms)
+        left.callback(driver.leave)
+        driver.wait(note)
+        yield Cluster(driver)
 
 
-def _join(address: str | None, workers: int, left: ExitStack) -> None:
-    """Become a part of the cluster until `left`. Raises RemoteError."""
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": True}
-    place = address or "this machine"
-    if address is not None:
-        _require_answer(address)
-    else:
-        # The names of its sockets must be short; with the folder go its logs.
-        folder = tempfile.TemporaryDirectory(prefix="arxivcli-", dir="/tmp", ignore_cleanup_errors=True)
-        alone = {"num_cpus": workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        quiet |= alone | {"_temp_dir": left.enter_context(folder)}
-    ours = {number: signal.getsignal(number) for number in _SIGNALS}
-    left.callback(ray.shutdown)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+@dataclass(frozen=True)
+class Terms:
+    """What is asked of a cluster.
+
+    Attributes:
+        address: of its head; None for this machine alone.
+        workers: how many cores of this machine alone.
+        gpus: share of a GPU each task needs, where there are any.
+        folder: for the files of this machine alone.
+        notice: seconds without a core until that is said,
+        patience: and until no more is waited for.
+    """
+
+    address: str | None
+    workers: int
+    gpus: float
+    folder: str
+    notice: float
+    patience: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Stands for the results of a task that raised, and of those behind it."""
+
+    error: Exception
+
+
+class _Driver:
+    """The process that is in the cluster, and what it has said of each window."""
+
+    def __init__(self, terms: Terms) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._terms = terms
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_drive, args=(theirs, terms), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._numbers = count(1)
+        self._said: defaultdict[int, deque[tuple[str, Any]]] = defaultdict(deque)
+        self.slots = 0
+        """How many tasks can be done at once, by its last report."""
+        self._hopeful = time.monotonic()
+        """When there was last a place for tasks, or a result."""
+
+    def number(self) -> int:
+        """A number for a new window."""
+        return next(self._numbers)
+
+    def say(self, kind: str, number: int, content: Any) -> None:
+        """Tell it something. Raises RemoteError when it is gone."""
         try:
-            ray.init(address or "local", **quiet)
-        except SystemExit as error:  # Ray's own answer to SIGTERM
-            raise StoppedError("stopped by SIGTERM", signal_number=signal.SIGTERM) from error
-        except ArxivcliError:
-            raise
-        except Exception as error:  # Ray has no name for a node that starts too late
-            raise RemoteError(
-                f"cannot join a Ray cluster at {place}: {_line(error)}",
-                "is it running, with the same versions of Ray and Python?",
-            ) from error
-        finally:
-            for number, handler in ours.items():
-                signal.signal(number, handler)
+            self._pipe.send((kind, number, content))
+        except OSError as error:
+            raise self._gone() from error
+
+    def wait(self, note: Callable[[str], None]) -> None:
+        """Return when tasks can be done. Raises RemoteError, FolderError."""
+        until = time.monotonic() + _JOINING
+        while (left := until - time.monotonic()) > 0:
+            if not self._pipe.poll(left):
+                continue
+            kind, _, content = self._heard()
+            if kind == "error":
+                raise content
+            self.slots = content
+            if kind == "joined":
+                self._hopeful = time.monotonic()
+                return
+            note(f"waiting for one of the {content:,} cores of the cluster")
+            until = time.monotonic() + self._terms.patience + _JOINING
+        raise RemoteError(f"cannot join a Ray cluster at {self._place}: no answer", "is it well? try again later")
+
+    def hear(self, number: int) -> tuple[str, Any]:
+        """What it says next of a window. Raises RemoteError when there is nothing more to wait for."""
+        said = self._said[number]
+        while not said:
+            if self._pipe.poll(_LOOK):
+                kind, of, content = self._heard()
+                if kind == "slots":
+                    self.slots = content
+                else:
+                    self._said[of].append((kind, content))
+                if self.slots or kind != "slots":
+                    self._hopeful = time.monotonic()
+            elif time.monotonic() - self._hopeful > self._terms.patience:
+                raise without_place(self._terms.patience)
+        return said.popleft()
+
+    def forget(self, number: int) -> None:
+        """Nothing more is to come of a window."""
+        self._said.pop(number, None)
+
+    def _heard(self) -> tuple[str, int, Any]:
+        try:
+            return self._pipe.recv()  # type: ignore[no-any-return]
+        except (EOFError, OSError) as error:
+            raise self._gone() from error
+
+    def _gone(self) -> RemoteError:
+        return RemoteError(
+            f"the Ray cluster at {self._place} is gone", "what was answered before is kept by --resume; start it again"
+        )
+
+    @property
+    def _place(self) -> str:
+        return self._terms.address or "this machine"
+
+    def leave(self) -> None:
+        """Have it leave the cluster; a local one ends with it."""
+        self._pipe.close()
+        self._process.join(_PARTING)
+        self._process.kill()
+        self._process.join()
 
 
-def _require_answer(address: str) -> None:
-    """Raises RemoteError where nobody listens: Ray itself would ask for a quarter of an hour."""
-    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")  # how often Ray asks, 40 seconds each
-    hint = "is it running, and can it be reached from here?"
-    if address.startswith("ray://"):
-        raise RemoteError(f"cannot join a Ray cluster at {address}", "run this on a node of it, with host:6379")
-    if ":" not in address:
-        return
-    try:
-        named = urlsplit(f"//{address}")
-        host, port = named.hostname or "", named.port or 0
-        if host in _LOOPBACK:  # Ray asks another address of this machine then
-            host, hint = str(ray.util.get_node_ip_address()), f"{hint} {_LOOPBACK_ONLY}"
-        socket.create_connection((host, port), _ANSWER).close()
-    except ValueError as error:
-        raise RemoteError(f"{address} is no address of a Ray cluster", "name its head as host:6379") from error
-    except OSError as error:
-        raise RemoteError(f"cannot join a Ray cluster at {address}: {host}:{port} {_said(error)}", hint) from error
+def _drive(pipe: Connection, terms: Terms) -> None:
+    """What the driver does: it has no terminal, and what Ray prints is read by nobody."""
+    os.setsid()
+    parallel.begin_worker()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)
+    from arxivcli import driver  # noqa: PLC0415  Ray is heavy, and only this process needs it
 
-
-def _said(error: OSError) -> str:
-    return "does not answer" if isinstance(error, TimeoutError) else f"says: {error.strerror or error}"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    driver.drive(pipe, terms)
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """One that this process has joined; the share of a GPU each task needs."""
+    """One that this process has joined."""
 
-    gpus: float = 0
+    _driver: _Driver
 
     @property
     def slots(self) -> int:
-        """How many tasks can be done at once now: nodes come and go."""
-        found = 0
-        for node in ray.nodes():  # type: ignore[no-untyped-call]
-            has = node["Resources"] if node["Alive"] else {}
-            found += int(min(has.get("CPU", 0), has.get("GPU", 0) / self.gpus if self.gpus else has.get("CPU", 0)))
-        return found
-
-    def require_place(self, note: Callable[[str], None]) -> None:
-        """Wait until a task can be done.
-
-        Raises:
-            RemoteError: there is no core for long, or no task can be done there.
-            FolderError: that node has another arxivcli.
-        """
-        remote: Any = ray.remote(_version)
-        asked = remote.options(num_cpus=1, num_gpus=self.gpus or None, max_retries=_TRIES).remote()
-        if not ray.wait([asked], timeout=_NOTICE)[0]:
-            note(f"waiting for one of the {self.slots:,} cores of the cluster")
-            if not ray.wait([asked], timeout=_PATIENCE)[0]:
-                raise _without_place()
-        try:
-            _require_same(ray.get(asked))
-        except ray.exceptions.RayError as error:
-            raise RemoteError(
-                f"a node of the cluster can do nothing: {_line(error)}", "is arxivcli installed there as it is here?"
-            ) from error
+        """How many tasks can be done at once: nodes come and go."""
+        return self._driver.slots
 
     def in_order(
         self,
@@ -218,177 +246,58 @@ class Cluster:
             RemoteError: one task's workers died again and again, after the results before it; or the cluster is gone.
         """
         waiting = iter(tasks)
-        flying: deque[_Window] = deque()
+        flying: deque[Generator[Result]] = deque()
         stopped: ArxivcliError | None = None
-        made = ray.put(make)
-        try:
-            while True:
-                fresh: list[Task] = []
-                most = max(1, self.slots) * _AHEAD * together
-                while not stopped and len(fresh) < most:
-                    size = len(fresh)
-                    stopped = parallel.take(waiting, fresh, size + 1)
-                    if len(fresh) == size or not ready():
-                        break
-                if fresh:
-                    flying.append(_Window(self, made, fresh, together, named))
-                if not flying:
+        self._driver.say("made", 0, pickle.dumps(make))
+        while True:
+            fresh: list[Task] = []
+            most = max(1, self.slots) * _AHEAD * together
+            while not stopped and len(fresh) < most:
+                size = len(fresh)
+                stopped = parallel.take(waiting, fresh, size + 1)
+                if len(fresh) == size or not ready():
                     break
-                while flying and (len(flying) >= _WINDOWS or not fresh or not ready()):
-                    yield from flying[0].results()
-                    flying.popleft()
-        finally:
-            for window in flying:
-                window.leave()
+            if fresh:
+                flying.append(self._sent(fresh, together, named))
+            if not flying:
+                break
+            while flying and (len(flying) >= _WINDOWS or not fresh or not ready()):
+                yield from flying.popleft()
         if stopped:
             raise stopped
 
+    def _sent(self, tasks: list[Any], together: int, named: Callable[[Any], str]) -> Generator[Any]:
+        """Send a window of tasks; its results are read from what comes back."""
+        blocks = [tasks[start : start + together] for start in range(0, len(tasks), together)]
+        number = self._driver.number()
+        self._driver.say("window", number, [pickle.dumps(block) for block in blocks])
+        return self._results(number, [named(block[0]) for block in blocks])
 
-class _Window:
-    """Tasks under way in blocks: a thread of ours hears from them, whoever wants their results reads them here."""
-
-    def __init__(
-        self, cluster: Cluster, made: Any, tasks: list[Any], together: int, named: Callable[[Any], str]
-    ) -> None:
-        self._cluster = cluster
-        self._made = made
-        self._blocks = [tasks[start : start + together] for start in range(0, len(tasks), together)]
-        self._named = named
-        self._found: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
-        self._left = threading.Event()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def results(self) -> Iterator[Any]:
-        """All, as they come. Raises RemoteError, or what the work raised."""
-        seen, without = 0, 0.0
-        while seen < len(self._blocks):
-            try:
-                found = self._found.get(timeout=_LOOK)
-            except queue.Empty:
-                without = 0.0 if self._cluster.slots else without + _LOOK
-                if without >= _PATIENCE:
-                    raise _without_place() from None
-                continue
-            if isinstance(found, Exception):
-                raise _lost(found, self._named(self._blocks[seen][0])) from found
-            for result in found:
-                if isinstance(result, _Failed):
+    def _results(self, number: int, names: list[str]) -> Generator[Any]:
+        """The results of a window as they come. Raises RemoteError, or what the work raised."""
+        for name in names:
+            kind, content = self._driver.hear(number)
+            if kind != "found":
+                raise _lost(name, content)
+            for result in pickle.loads(content):  # noqa: S301  our own workers' words
+                if isinstance(result, Failed):
                     raise result.error
                 yield result
-            seen += 1
-
-    def leave(self) -> None:
-        """Nobody wants the rest; what still runs ends with this process's part in the cluster."""
-        self._left.set()
-        self._thread.join(_PARTING)
-
-    def _listen(self) -> None:
-        done = 0
-        try:
-            with contextlib.suppress(ray.exceptions.RayError):
-                for found in self._done(self._blocks):
-                    self._found.put(found)
-                    done += 1
-            # One after another, so that all results come that stand before a task over which workers die.
-            for block in self._blocks[done:]:
-                for found in self._done([block]):
-                    self._found.put(found)
-        except Exception as error:  # noqa: BLE001  is raised where the results are read
-            self._found.put(error)
-
-    def _done(self, blocks: list[list[Any]]) -> Iterator[list[Any]]:
-        """The results of each block, unless nobody wants to know any more."""
-        if self._left.is_set():
-            return
-        dataset = ray.data.from_arrow([pa.table({"tasks": _pickled(block)}) for block in blocks])
-        context = dataset.context
-        context.execution_options.preserve_order = True
-        context.enable_progress_bars = context.print_on_execution_start = False
-        doing: Any = _do
-        done = dataset.map_batches(
-            doing,
-            batch_size=1,
-            batch_format="pyarrow",
-            zero_copy_batch=True,
-            fn_kwargs={"made": [self._made], "version": __version__},
-            num_cpus=1,
-            num_gpus=self._cluster.gpus or None,
-            ray_remote_args_fn=_options,
-        )
-        for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
-            for one in batch["results"]:
-                if self._left.is_set():
-                    return
-                yield pickle.loads(one.as_buffer())  # noqa: S301  our own workers' words
+        self._driver.forget(number)
 
 
-@dataclass(frozen=True)
-class _Failed:
-    """Stands for the results of a task that raised, and of those behind it."""
-
-    error: Exception
-
-
-def _lost(error: Exception, name: str) -> Exception:
-    """What to say of a task that could not be done; a bug stays as it is."""
-    if not isinstance(error, ray.exceptions.RayError):
-        return error
-    if isinstance(error, (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError)):
+def _lost(name: str, why: str) -> RemoteError:
+    """What to say of a task that could not be done."""
+    if not why:
         return RemoteError(
-            f"workers of the cluster died {_TRIES + 1} times over {name}, perhaps for want of memory",
+            f"workers of the cluster died {TRIES + 1} times over {name}, perhaps for want of memory",
             "what was answered before is kept by --resume",
         )
+    return RemoteError(f"the cluster could not do {name}: {why}", "is it still there? the same command tries it again")
+
+
+def without_place(patience: float) -> RemoteError:
+    """The error of who has waited so many seconds."""
     return RemoteError(
-        f"the cluster could not do {name}: {_line(error)}", "is it still there? the same command tries it again"
+        f"the cluster had no free core for {patience:.0f} seconds", "wait for others to end, or add a node"
     )
-
-
-def _without_place() -> RemoteError:
-    return RemoteError(
-        f"the cluster had no free core for {_PATIENCE / 60:.0f} minutes", "wait for others to end, or add a node"
-    )
-
-
-def _options() -> dict[str, Any]:
-    return {"max_retries": _TRIES}
-
-
-def _version() -> str:
-    return __version__
-
-
-def _require_same(version: str) -> None:
-    if version != __version__:
-        raise FolderError(
-            f"a node of the cluster has another arxivcli: {version} and {__version__}", "install the same everywhere"
-        )
-
-
-def _pickled(values: list[Any]) -> pa.Array:
-    """One row that holds them all."""
-    return pa.array([pickle.dumps(values)], pa.large_binary())
-
-
-_WORK: dict[Any, Any] = {}
-"""The work of this process by where it came from: what it needs is loaded once."""
-
-
-def _do(batch: pa.Table, made: list[Any], version: str) -> pa.Table:
-    """What a worker does with a block of tasks: the results, pickled."""
-    results: list[Any] = []
-    try:
-        _require_same(version)
-        tasks = pickle.loads(batch["tasks"][0].as_buffer())  # noqa: S301  who may send tasks may do all
-        results += _work(made[0])(tasks)
-    except Exception as error:  # noqa: BLE001  is raised on the other side
-        error.add_note(traceback.format_exc())
-        results.append(_Failed(error))
-    return pa.table({"results": _pickled(results)})
-
-
-def _work(made: Any) -> Any:
-    if made not in _WORK:
-        _WORK.clear()
-        _WORK[made] = ray.get(made)()
-    return _WORK[made]
