@@ -16,9 +16,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from arxivcli import parallel
-from arxivcli.errors import ArxivcliError, RemoteError
+from arxivcli.errors import ArxivcliError, RemoteError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+AUTO: Final = "auto"
+"""Stands for the cluster of this machine, wherever it listens."""
 
 TRIES: Final = 3
 """How often a task is done again whose worker died; by then it is the task that kills them."""
@@ -69,10 +73,13 @@ def joined(
     Raises:
         RemoteError: nobody answers there, or no core is free for long.
         FolderError: a node has another arxivcli.
+        UsageError: that is no address.
     """
     with ExitStack() as left:
         folder = ""
-        if address is None:
+        if address is not None:
+            place(address)
+        else:
             # The names of its sockets must be short; with the folder go its logs.
             short = tempfile.TemporaryDirectory(prefix="arxivcli-", dir="/tmp", ignore_cleanup_errors=True)
             folder = left.enter_context(short)
@@ -81,6 +88,20 @@ def joined(
         left.callback(driver.leave)
         driver.wait(note)
         yield Cluster(driver)
+
+
+def place(address: str) -> tuple[str, int]:
+    """Host and port of a cluster's head; none for `auto`. Raises UsageError for what is no such address."""
+    if address == AUTO:
+        return "", 0
+    try:
+        named = urlsplit(f"//{address}")
+        host, port = named.hostname, named.port
+    except ValueError:
+        host = port = None
+    if not host or not port or "//" in address:
+        raise UsageError(f"{address} is no address of a Ray cluster", "name its head as host:6379, on one of its nodes")
+    return host, port
 
 
 @dataclass(frozen=True)
@@ -290,7 +311,7 @@ def _lost(name: str, why: str) -> RemoteError:
     """What to say of a task that could not be done."""
     if not why:
         return RemoteError(
-            f"workers of the cluster died {TRIES + 1} times over {name}, perhaps for want of memory",
+            f"workers of the cluster died again and again over {name}, perhaps for want of memory",
             "what was answered before is kept by --resume",
         )
     return RemoteError(f"the cluster could not do {name}: {why}", "is it still there? the same command tries it again")
@@ -299,5 +320,5 @@ def _lost(name: str, why: str) -> RemoteError:
 def without_place(patience: float) -> RemoteError:
     """The error of who has waited so many seconds."""
     return RemoteError(
-        f"the cluster had no free core for {patience:.0f} seconds", "wait for others to end, or add a node"
+        f"the cluster had no free core for {patience:g} seconds", "wait for others to end, or add a node"
     )

@@ -12,8 +12,8 @@ import socket
 import threading
 import time
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 
@@ -101,7 +101,7 @@ def _join(terms: cluster.Terms) -> None:
         ray.init(terms.address or "local", **quiet)
     except Exception as error:  # Ray has no name for a node that starts too late
         raise RemoteError(
-            f"cannot join a Ray cluster at {terms.address or 'this machine'}: {_line(error)}",
+            f"cannot join a Ray cluster at {terms.address or 'this machine'}: {_line(error).removesuffix('.')}",
             "is it running, with the same versions of Ray and Python?",
         ) from error
 
@@ -109,20 +109,15 @@ def _join(terms: cluster.Terms) -> None:
 def _require_answer(address: str) -> None:
     """Raises RemoteError where nobody listens: Ray itself would ask for a quarter of an hour."""
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")  # how often Ray asks, 40 seconds each
-    hint = "is it running, and can it be reached from here?"
-    if address.startswith("ray://"):
-        raise RemoteError(f"cannot join a Ray cluster at {address}", "run this on a node of it, with host:6379")
-    if ":" not in address:
+    if address == cluster.AUTO:
         return
+    host, port = cluster.place(address)
+    hint = "is it running, and can it be reached from here?"
+    if host in _LOOPBACK:  # Ray asks another address of this machine then
+        host = str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+        hint = hint if host in _LOOPBACK else f"is it running? {_LOOPBACK_ONLY}"
     try:
-        named = urlsplit(f"//{address}")
-        host, port = named.hostname or "", named.port or 0
-        if host in _LOOPBACK:  # Ray asks another address of this machine then
-            host = str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
-            hint = f"is it running? {_LOOPBACK_ONLY}"
         socket.create_connection((host, port), _ANSWER).close()
-    except ValueError as error:
-        raise RemoteError(f"{address} is no address of a Ray cluster", "name its head as host:6379") from error
     except OSError as error:
         said = "no answer" if isinstance(error, TimeoutError) else error.strerror or error
         raise RemoteError(f"cannot join a Ray cluster at {address}: {host}:{port}: {said}", hint) from error
@@ -174,12 +169,12 @@ def _listen(made: Any, number: int, blocks: list[bytes], gpus: float, talk: _Tal
     done = 0
     try:
         with contextlib.suppress(ray.exceptions.RayError):
-            for found in _done(made, blocks, gpus):
+            for found in _done(made, blocks, gpus, cluster.TRIES):
                 talk.say("found", number, found)
                 done += 1
         # One after another, so that all results come that stand before a task over which workers die.
         for block in blocks[done:]:
-            for found in _done(made, [block], gpus):
+            for found in _done(made, [block], gpus, 1):
                 talk.say("found", number, found)
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
         talk.say("died", number, "")
@@ -187,7 +182,7 @@ def _listen(made: Any, number: int, blocks: list[bytes], gpus: float, talk: _Tal
         talk.say("lost", number, _line(error))
 
 
-def _done(made: Any, blocks: list[bytes], gpus: float) -> Iterator[bytes]:
+def _done(made: Any, blocks: list[bytes], gpus: float, tries: int) -> Iterator[bytes]:
     """The results of each block."""
     dataset = ray.data.from_arrow([pa.table({"tasks": pa.array([block], pa.large_binary())}) for block in blocks])
     context = dataset.context
@@ -202,15 +197,15 @@ def _done(made: Any, blocks: list[bytes], gpus: float) -> Iterator[bytes]:
         fn_kwargs={"made": [made], "version": __version__},
         num_cpus=1,
         num_gpus=gpus or None,
-        ray_remote_args_fn=_options,
+        ray_remote_args_fn=partial(_options, tries),
     )
     for batch in done.iter_batches(batch_size=None, batch_format="pyarrow"):
         for one in batch["results"]:
             yield one.as_py()
 
 
-def _options() -> dict[str, Any]:
-    return {"max_retries": cluster.TRIES}
+def _options(tries: int) -> dict[str, Any]:
+    return {"max_retries": tries}
 
 
 # -- on the nodes -----------------------------------------------------------------------------------------------------

@@ -6,9 +6,12 @@ import hashlib
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,7 +123,7 @@ def test_a_whole_process_writes_answers_alone_and_leaves_when_its_reader_does(
     assert there.stdout.count(b"\n") == 3_000
     assert there.stderr == here.stderr
     long = tmp_path / "long.jsonl"
-    long.write_bytes(papers.read_bytes() * 16)
+    long.write_bytes(papers.read_bytes() * 8)
     with subprocess.Popen([*command, *onto[:4]], stdin=long.open("rb"), stdout=subprocess.PIPE) as program:
         assert program.stdout
         assert program.stdout.readline().startswith(b'{"id"')
@@ -174,7 +177,7 @@ def test_a_worker_that_is_killed_loses_nothing(address: str, tmp_path: Path) -> 
         assert results == [f"{number * number}" for number in range(24)]
         assert (tmp_path / "died").exists()
         taken: list[int] = []
-        slow = there.in_order(partial(making, list), numbers(taken, 120))
+        slow = there.in_order(partial(making, list), numbers(taken, 60))
         for number, result in enumerate(slow):
             assert result == number
             assert len(taken) <= number + 3 * 4 * there.slots, "a slow reader holds everything back"
@@ -183,9 +186,12 @@ def test_a_worker_that_is_killed_loses_nothing(address: str, tmp_path: Path) -> 
             found += there.in_order(partial(making, spoiled), range(12), together=4)
         assert caught.value.hint == "leave it out"
         found = []
-        with pytest.raises(RemoteError, match=r"died 4 times over number 3, .*memory"):
+        with pytest.raises(RemoteError, match=r"again and again over number 3, .*memory"):
             found += there.in_order(partial(making, poisoned), range(6), named=lambda task: f"number {task}")
         assert found == [0, 1, 2], "what stands before it is answered"
+        os.kill(there._driver._process.pid, signal.SIGKILL)
+        with pytest.raises(RemoteError, match="is gone"):
+            list(there.in_order(partial(making, list), range(6)))
 
 
 def test_a_kill_from_outside_in_the_middle_of_classify(
@@ -197,13 +203,16 @@ def test_a_kill_from_outside_in_the_middle_of_classify(
     assert app._run([*many, "-o", str(tmp_path / "local.jsonl")], debug=False) == 0
     output, record = tmp_path / "ray.jsonl", tmp_path / "ray.jsonl.resume"
     command = [sys.executable, "-m", "arxivcli", *many, "-o", str(output), "--resume"]
-    with subprocess.Popen([*command, "--engine", "ray", "--ray-address", address]) as program:
+    onto = ["--engine", "ray", "--ray-address", address]
+    with subprocess.Popen([*command, *onto], stderr=subprocess.PIPE) as program:
         killed = 0
         while program.poll() is None:
             if killed < 2 and (working := workers()):
                 os.kill(working[0], signal.SIGKILL)
                 killed += 1
             time.sleep(0.05)
+        assert program.stderr
+        assert program.stderr.read() == b""
     assert killed
     assert program.returncode == 0
     assert output.read_bytes() == (tmp_path / "local.jsonl").read_bytes()
@@ -261,7 +270,109 @@ def test_a_corpus_is_the_same_shards(
     assert {name.partition("/")[0] for name in contents(tmp_path / "ray")} > {"train", "test", "manifest.json"}
 
 
-def test_where_nobody_answers_it_is_said(handmade_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_nobody_answers_or_has_time_it_is_said(
+    address: str, handmade_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = ["classify", "--title", "Galaxies", "-m", str(handmade_model), "--engine", "ray"]
-    assert app._run([*asked, "--ray-address", "nonsense"], debug=False) == 4
-    assert "cannot join a Ray cluster at nonsense" in capsys.readouterr().err
+    for where, code, said in (
+        ("nonsense", 2, "nonsense is no address of a Ray cluster"),
+        ("ray://127.0.0.1:10001", 2, "name its head as host:6379"),
+        (f"127.0.0.1:{closed()}", 4, "Connection refused; is it running"),
+    ):
+        assert app._run([*asked, "--ray-address", where], debug=False) == code
+        shown = capsys.readouterr()
+        assert said in shown.err
+        assert (shown.out, shown.err.count("\n")) == ("", 1)
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "ray", None)  # as if it were not there
+        assert app._run(asked, debug=False) == 2
+    assert "pip install 'arxivcli[cluster]'" in capsys.readouterr().err
+    monkeypatch.setattr(cluster, "_NOTICE", 0.2)
+    monkeypatch.setattr(cluster, "_PATIENCE", 0.5)
+    with cores_taken(address):
+        assert app._run([*asked, "--ray-address", address], debug=False) == 4
+    assert capsys.readouterr().err.splitlines() == [
+        "note: waiting for one of the 2 cores of the cluster",
+        "error: the cluster had no free core for 0.5 seconds; wait for others to end, or add a node",
+    ]
+
+
+def closed() -> int:
+    """A port where nobody listens."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def cores_taken(address: str) -> Iterator[None]:
+    """While somebody else uses both cores."""
+    import ray
+
+    ray.init(address, log_to_driver=False, logging_level="ERROR")
+    idle: Any = ray.remote(num_cpus=1)(Idle)
+    others = [idle.remote() for _ in range(2)]
+    ray.get([other.here.remote() for other in others])
+    yield
+    ray.shutdown()
+
+
+class Idle:
+    def here(self) -> bool:
+        return True
+
+
+def test_this_machine_alone_listens_to_itself_and_has_nothing_left_of_ray_afterwards(
+    papers: Path, handmade_model: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "arxivcli", "classify", "-", "-m", str(handmade_model)]
+    with subprocess.Popen(
+        [*command, "--engine", "ray", "--workers", "1"],
+        env=os.environ | {"ARXIVCLI_TEST": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as program:
+        assert program.stdin
+        assert program.stdout
+        assert program.stderr
+        program.stdin.write(papers.read_bytes()[:50_000].rpartition(b"\n")[0] + b"\n")
+        program.stdin.flush()
+        assert program.stdout.readline().startswith(b'{"id"')
+        others = set(marked(tmp_path)) - {program.pid}
+        assert heard_at(others) <= {"127.0.0.1", "::1"}
+        os.killpg(program.pid, signal.SIGTERM)
+        assert program.wait(30) == 143
+        assert program.stderr.read() == b"error: stopped by SIGTERM\n"
+    until = time.monotonic() + 30
+    while marked(tmp_path):
+        assert time.monotonic() < until, "processes are left"
+        time.sleep(0.05)
+
+
+def marked(mark: Path) -> list[int]:
+    """Processes that a test started, and theirs."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"ARXIVCLI_TEST={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
+
+
+def heard_at(processes: set[int]) -> set[str]:
+    """The addresses of this machine at which they listen."""
+    sockets = set()
+    for process in processes:
+        with suppress(OSError):
+            sockets |= {str(one.readlink()) for one in Path(f"/proc/{process}/fd").iterdir()}
+    found = set()
+    for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and f"socket:[{inode}]" in sockets:
+                words = struct.iter_unpack("<I", bytes.fromhex(local.partition(":")[0]))
+                found.add(socket.inet_ntop(family, b"".join(struct.pack(">I", word) for (word,) in words)))
+    assert found
+    return {one.removeprefix("::ffff:") for one in found}

@@ -58,7 +58,7 @@ def state(context: typer.Context) -> State:
 def require_ray() -> None:
     """Raises UsageError where the extra `cluster` is not installed."""
     if find_spec("ray") is None:
-        raise UsageError("--engine ray needs Ray, which is not installed", "install arxivcli with the extra cluster")
+        raise UsageError("--engine ray needs Ray, which is not installed", "pip install 'arxivcli[cluster]'")
 
 
 def hoisted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
