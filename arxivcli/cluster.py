@@ -83,7 +83,7 @@ def joined(
             # The names of its sockets must be short; with the folder go its logs.
             short = tempfile.TemporaryDirectory(prefix="arxivcli-", dir="/tmp", ignore_cleanup_errors=True)
             folder = left.enter_context(short)
-        terms = Terms(address, workers, gpus, folder, _NOTICE, _PATIENCE)
+        terms = Terms(address, workers, gpus, folder, TRIES, _NOTICE, _PATIENCE)
         driver = _Driver(terms)
         left.callback(driver.leave)
         driver.wait(note)
@@ -113,6 +113,7 @@ class Terms:
         workers: how many cores of this machine alone.
         gpus: share of a GPU each task needs, where there are any.
         folder: for the files of this machine alone.
+        tries: how often a task is done again whose worker died.
         notice: seconds without a core until that is said,
         patience: and until no more is waited for.
     """
@@ -121,6 +122,7 @@ class Terms:
     workers: int
     gpus: float
     folder: str
+    tries: int
     notice: float
     patience: float
 

@@ -72,7 +72,9 @@ def drive(pipe: Connection, terms: cluster.Terms) -> None:
             if kind == "made":
                 made = ray.put(content)
             else:
-                threading.Thread(target=_listen, args=(made, number, content, gpus, talk), daemon=True).start()
+                threading.Thread(
+                    target=_listen, args=(made, number, content, gpus, terms.tries, talk), daemon=True
+                ).start()
     ray.shutdown()
 
 
@@ -151,7 +153,7 @@ def _require_place(terms: cluster.Terms, gpus: float, talk: _Talk) -> None:
         FolderError: that node has another arxivcli.
     """
     remote: Any = ray.remote(_version)
-    asked = remote.options(num_cpus=1, num_gpus=gpus or None, max_retries=cluster.TRIES).remote()
+    asked = remote.options(num_cpus=1, num_gpus=gpus or None, max_retries=terms.tries).remote()
     if not ray.wait([asked], timeout=terms.notice)[0]:
         talk.say("waiting", 0, _slots(gpus))
         if not ray.wait([asked], timeout=terms.patience)[0]:
@@ -164,12 +166,12 @@ def _require_place(terms: cluster.Terms, gpus: float, talk: _Talk) -> None:
         ) from error
 
 
-def _listen(made: Any, number: int, blocks: list[bytes], gpus: float, talk: _Talk) -> None:
+def _listen(made: Any, number: int, blocks: list[bytes], gpus: float, tries: int, talk: _Talk) -> None:
     """Have a window of tasks done: the results of each block as they come, in order, then perhaps an error."""
     done = 0
     try:
         with contextlib.suppress(ray.exceptions.RayError):
-            for found in _done(made, blocks, gpus, cluster.TRIES):
+            for found in _done(made, blocks, gpus, tries):
                 talk.say("found", number, found)
                 done += 1
         # One after another, so that all results come that stand before a task over which workers die.
