@@ -106,6 +106,11 @@ def parents(some: tuple[str, ...], level: Literal["archive", "group"]) -> Parent
     return Parents(tuple(names.tolist()), number)
 
 
+def archives() -> tuple[str, ...]:
+    """Ids of all archives that arXiv has or had, those that ids of papers begin with."""
+    return tuple(_definitions()["archives"])
+
+
 def is_archive(identifier: str) -> bool:
     """Whether arXiv has or had an archive of that id."""
     return identifier in _definitions()["archives"]

@@ -11,6 +11,7 @@ from arxivcli.cli import console
 from arxivcli.cli.options import DeviceOption, State, state
 
 ACCESS, LIMITS, BATCHES, WATCHING = "Who may ask", "What a request may cost", "Scoring together", "Watching it"
+BY_ID = "Papers by arXiv id"
 
 
 def serve(
@@ -115,10 +116,40 @@ def serve(
     drift_window: Annotated[
         int, typer.Option(min=100, help="How many of the latest answers /drift compares.", rich_help_panel=WATCHING)
     ] = 1000,
+    fetch: Annotated[
+        bool,
+        typer.Option(
+            "--fetch/--no-fetch", help="Ask arXiv for papers by id, at /papers and in the page.", rich_help_panel=BY_ID
+        ),
+    ] = False,
+    pace: Annotated[
+        float,
+        typer.Option(
+            min=0, envvar="ARXIVCLI_PACE", help="Seconds between requests; arXiv asks for 3.", rich_help_panel=BY_ID
+        ),
+    ] = 3.0,
+    contact: Annotated[
+        str | None,
+        typer.Option(envvar="ARXIVCLI_CONTACT", help="Your mail address, told to arXiv.", rich_help_panel=BY_ID),
+    ] = None,
+    api_url: Annotated[
+        str | None, typer.Option(envvar="ARXIVCLI_API_URL", help="Another query API.", rich_help_panel=BY_ID)
+    ] = None,
 ) -> None:
     """Answer over HTTP what `classify` answers: for one paper, for lists and for streams of them."""
     from arxivcli.serving import launch
-    from arxivcli.serving.settings import MIB, Access, Batches, Comparing, Keeping, Limits, Service, networks, tokens
+    from arxivcli.serving.settings import (
+        MIB,
+        Access,
+        Batches,
+        Comparing,
+        Fetching,
+        Keeping,
+        Limits,
+        Service,
+        networks,
+        tokens,
+    )
 
     known = tokens(token_file) if token_file is not None else ()
     access = Access(
@@ -151,6 +182,7 @@ def serve(
         access=access,
         keeping=Keeping(log_predictions, log_share, log_size * MIB, log_redact),
         comparing=Comparing(drift_reference, drift_window),
+        fetching=Fetching(api_url, pace, contact) if fetch else None,
     )
     _warn(service.local, known, state(context))
     raise typer.Exit(launch.serve(service, lambda where: console.note(state(context), f"serving on {where}")))

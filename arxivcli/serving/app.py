@@ -17,10 +17,12 @@ from arxivcli.serving import bodies, docs, explaining, guard, operating, page, s
 from arxivcli.serving.bodies import JSON, LINES, Body
 from arxivcli.serving.refusals import Refusal
 from arxivcli.serving.scoring import NO_WORDS, Answer, Asked
+from arxivcli.serving.state import left
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Scope
 
+    from arxivcli.serving.fetching import Fetcher
     from arxivcli.serving.rates import Rates
     from arxivcli.serving.state import State
 
@@ -48,9 +50,11 @@ def application(state: State, limiter: Rates | None = None) -> ASGIApp:
     app.add_exception_handler(HTTPException, _not_found)
     _predicting(app, state)
     _looking(app, state)
+    if state.fetcher is not None:
+        _fetching(app, state.fetcher)
     operating.add(app, state)
     if service.page:
-        page.add(app, docs=service.docs)
+        page.add(app, docs=service.docs, fetch=state.fetcher is not None)
     if service.docs:
         docs.add(app)
     if service.access.tokens:
@@ -129,6 +133,23 @@ def _predicting(app: FastAPI, state: State) -> None:
         for number, answer in enumerate(answers, 1):
             _require(answer, request, f"paper {number}: ")
         return Response(b"[" + b",".join(answer.json for answer in answers) + b"]", media_type=JSON)
+
+
+def _fetching(app: FastAPI, fetcher: Fetcher) -> None:
+    @app.get(
+        "/papers",
+        tags=["arXiv"],
+        summary="Title and abstract of a paper on arXiv",
+        description="arXiv is asked at its own pace: an answer takes a few seconds, the same one again does not.",
+        response_model=schema.Fetched,
+        responses=schema.refusals(404, 422, 500, 502, 503, 504),
+        openapi_extra={"parameters": schema.arxiv_id()},
+    )
+    async def papers(request: Request) -> Response:
+        name = bodies.one(request.query_params.multi_items(), "id")
+        if not name or len(name) > bodies.LONGEST_ID:
+            raise Refusal(422, f"give an arXiv id of at most {bodies.LONGEST_ID} characters as ?id=")
+        return Response(await fetcher.paper(name, left(request)), media_type=JSON)
 
 
 def _looking(app: FastAPI, state: State) -> None:

@@ -155,7 +155,7 @@ class Guard:
 
 _KINDS: Final = {
     400: "bad request", 401: "unauthorised", 408: "too slow", 413: "too long", 415: "media type", 422: "no paper",
-    429: "too often", 431: "headers too long", 499: "client left", 503: "busy", 504: "too late",
+    429: "too often", 431: "headers too long", 499: "client left", 502: "arxiv", 503: "busy", 504: "too late",
 }  # fmt: skip
 
 

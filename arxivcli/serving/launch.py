@@ -16,6 +16,7 @@ from arxivcli.errors import StorageError, UsageError
 from arxivcli.models import card, shelf
 from arxivcli.serving.crew import Crew
 from arxivcli.serving.rates import Rates
+from arxivcli.serving.shared import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,18 +72,20 @@ def serve(service: Service, began: Callable[[str], None]) -> int:
     Raises UsageError, StorageError, FolderError before anything is served.
     """
     card.read(shelf.folder(service.model))  # a damaged model is found before a port is taken
+    if service.fetching is not None:
+        import_module("arxivcli.serving.fetching").whom(service.fetching)  # so is an address that cannot be
     sockets = listening(service.host, service.port, service.workers)
-    limiter = None if service.limits.rate is None else Rates(service.limits.rate)
+    shared = Shared(None if service.limits.rate is None else Rates(service.limits.rate))
     where = url(sockets[0])
     hangup = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN  # under nohup it stays ignored
     os.environ.pop(_MULTIPROCESS, None)  # what other programs count is not ours
     if service.workers == 1:
-        return _run(service, sockets[0], limiter, lambda: began(where), hangup=hangup)
+        return _run(service, sockets[0], shared, lambda: began(where), hangup=hangup)
 
     def work(place: int, ready: Callable[[], None], parent: int, lifeline: int) -> int:
         for other in (bound for bound in sockets if bound is not sockets[place]):
             other.close()
-        return _run(service, sockets[place], limiter, ready, hangup=hangup, parent=parent, lifeline=lifeline)
+        return _run(service, sockets[place], shared, ready, hangup=hangup, parent=parent, lifeline=lifeline)
 
     # Libraries that compute on all cores would be in each other's way.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, parallel.cores() // service.workers)))

@@ -17,9 +17,9 @@ _SCRIPTS = ("asking.js", "paper.js", "tables.js", "papers.js")
 _DOCS = ' <a href="docs">For programs</a>'
 
 
-def add(app: FastAPI, *, docs: bool) -> None:
-    """Serve the page at /; with `docs` it leads there."""
-    content, policy = _page(docs)
+def add(app: FastAPI, *, docs: bool, fetch: bool) -> None:
+    """Serve the page at /; with `docs` it leads there, with `fetch` it asks for papers by arXiv id."""
+    content, policy = _page(docs, fetch)
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
@@ -27,15 +27,16 @@ def add(app: FastAPI, *, docs: bool) -> None:
 
 
 @cache
-def _page(docs: bool) -> tuple[bytes, str]:
+def _page(docs: bool, fetch: bool) -> tuple[bytes, str]:
     """The page, and the policy that lets its own style and script, known by their hashes, do their work."""
     style = _read("style.css")
     # One module: nothing in it is visible outside, and it runs once the page is there.
-    script = "\n".join(map(_read, _SCRIPTS))
+    script = "\n".join(map(_read, (*_SCRIPTS, *(("fetching.js",) if fetch else ()))))
     parts = {
         "{{style}}": f"<style>{style}</style>",
         "{{script}}": f'<script type="module">{script}</script>',
         "{{docs}}": _DOCS if docs else "",
+        "{{fetching}}": _read("fetching.html") if fetch else "",
     }
     html = _read("index.html")
     for place, part in parts.items():

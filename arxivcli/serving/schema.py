@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from arxivcli import taxonomy
 from arxivcli.serving.bodies import JSON, LINES, LONGEST_ID, VISIBLE
 
 if TYPE_CHECKING:
@@ -22,6 +23,14 @@ _ANSWER: dict[str, Any] = {
         {"category": "math.CA", "confidence": 0.0078},
         {"category": "math.CO", "confidence": 0.0052},
     ],
+}
+
+
+_FETCHED: dict[str, Any] = {
+    "id": "hep-th/9711200",
+    "title": "The Large N Limit of Superconformal Field Theories and Supergravity",
+    "abstract": "We show that the large N limit of certain conformal field theories in various dimensions ...",
+    "categories": ["hep-th"],
 }
 
 
@@ -74,6 +83,17 @@ class Problem(BaseModel):
     """Why a request is not answered, in one sentence."""
 
     detail: str
+
+
+class Fetched(BaseModel):
+    """A paper as arXiv has it; the primary category first."""
+
+    model_config = ConfigDict(json_schema_extra={"example": _FETCHED})
+
+    id: str
+    title: str
+    abstract: str
+    categories: list[str]
 
 
 class Health(BaseModel):
@@ -173,6 +193,7 @@ class Reloaded(BaseModel):
 _MEANINGS = {
     400: "It is not what it says: no JSON, not complete, a Host that the service does not know.",
     401: "No token, or one that is not known.",
+    404: "There is no such paper.",
     403: "The service was started without tokens, so nobody may do this.",
     408: "It did not arrive in time.",
     409: "The model is damaged or gone; the one before goes on answering.",
@@ -182,6 +203,7 @@ _MEANINGS = {
     429: "Too many requests from one client; Retry-After says when to come again.",
     431: "The headers are too long.",
     500: "A fault of the service; the sentence names the request as the log does.",
+    502: "arXiv fails or refuses; Retry-After says when to come again.",
     503: "Too many requests are waiting, or the service is not ready; Retry-After says when to come again.",
     504: "No answer within the deadline.",
 }
@@ -224,6 +246,29 @@ def question(top: int, explains: bool) -> list[dict[str, Any]]:
             "description": "Also answer with a set that holds the true category this often.",
             "schema": {"type": "number", "minimum": 0.5, "maximum": 0.99},
         },
+    ]
+
+
+def arxiv_id() -> list[dict[str, Any]]:
+    """The query parameter of a paper that arXiv has."""
+    archives = "|".join(sorted(taxonomy.archives()))
+    return [
+        {
+            "name": "id",
+            "in": "query",
+            "required": True,
+            "description": "An arXiv id, with or without version; its page's address is understood too.",
+            "schema": {
+                "type": "string",
+                "maxLength": LONGEST_ID,
+                "pattern": rf"^(https://arxiv\.org/abs/)?([0-9]{{4}}\.[0-9]{{4,5}}|({archives})/[0-9]{{7}})(v[1-9])?$",
+            },
+            "examples": {
+                "since 2007": {"value": "2401.01234"},
+                "before": {"value": "hep-th/9711200"},
+                "address": {"value": "https://arxiv.org/abs/hep-th/9711200v3"},
+            },
+        }
     ]
 
 

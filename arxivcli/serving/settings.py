@@ -113,8 +113,23 @@ class Comparing:
 
 
 @dataclass(frozen=True)
+class Fetching:
+    """How arXiv is asked for papers by id.
+
+    Attributes:
+        url: of the query API; None for arXiv's own.
+        pace: seconds between two requests.
+        contact: whom arXiv's people can write to.
+    """
+
+    url: str | None = None
+    pace: float = 3.0
+    contact: str | None = None
+
+
+@dataclass(frozen=True)
 class Service:
-    """A service: which model, where it listens, and all of the above."""
+    """A service: which model, where it listens, and all of the above; without `fetching` it asks nobody for papers."""
 
     model: str = "builtin"
     device: str = "auto"
@@ -134,6 +149,7 @@ class Service:
     access: Access = Access()
     keeping: Keeping = Keeping()
     comparing: Comparing = Comparing()
+    fetching: Fetching | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError for numbers that contradict each other."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI, Request
 
+    from arxivcli.serving.fetching import Fetcher
     from arxivcli.serving.holder import Holder
     from arxivcli.serving.journal import Journal
     from arxivcli.serving.logbook import Logbook
@@ -36,6 +37,7 @@ class State:
 
     Attributes:
         drifting: how its answers change over time.
+        fetcher: who asks arXiv for papers; None where that is not allowed.
         closing: it was told to end: it answers, but says that it is not ready.
         tell_others: makes the other worker processes read their model again.
     """
@@ -47,6 +49,7 @@ class State:
         telemetry: Telemetry,
         logbook: Logbook,
         journal: Journal | None = None,
+        fetcher: Fetcher | None = None,
         tell_others: Callable[[], None] = lambda: None,
     ) -> None:
         self.service = service
@@ -54,6 +57,7 @@ class State:
         self.telemetry = telemetry
         self.logbook = logbook
         self.closing = False
+        self.fetcher = fetcher
         self.tell_others = tell_others
         self.drifting = Drifting(service.comparing.papers, service.comparing.log)
         self._journal = journal
@@ -81,17 +85,19 @@ class State:
     async def running(self, _app: FastAPI) -> AsyncIterator[None]:
         """From the first request to the last."""
         self._batcher = Batcher(self._score, self.service.batches, self.telemetry.batch, self._failed)
-        beat = asyncio.create_task(self._beat())
+        tasks = [asyncio.create_task(self._beat())]
+        if self.fetcher is not None:
+            tasks.append(asyncio.create_task(self.fetcher.run()))
         try:
             yield
         finally:
-            beat.cancel()
+            for task in tasks:
+                task.cancel()
             await self._batcher.close()
 
     async def ask(self, asked: Sequence[Asked], request: Request, *, patient: bool = False) -> list[Answer]:
         """The answers to a request's papers. Raises Refusal; what the model raises becomes one (500)."""
-        transport = request.scope["state"].get("transport")
-        gone = transport.is_closing if transport is not None else lambda: False
+        gone = left(request)
         deadline = time.monotonic() + self.service.limits.deadline
         for one in asked:
             self.telemetry.paper(len(one.title) + len(one.abstract))
@@ -157,6 +163,12 @@ class State:
             self.telemetry.state(self.batcher.waiting, self.ready)
             self.telemetry.drift(self.drifting)
             await asyncio.sleep(_TICK)
+
+
+def left(request: Request) -> Callable[[], bool]:
+    """Says whether the client of a request has left."""
+    transport = request.scope["state"].get("transport")
+    return transport.is_closing if transport is not None else lambda: False
 
 
 def _number(given: str | None, kind: type[Any], name: str, default: Any) -> Any:

@@ -49,6 +49,7 @@ class Telemetry:
         self._predictions = self._counter("predictions", "Best answers by archive.", "archive")
         self._confidence = self._histogram("confidence", "Confidence of best answers.", _CONFIDENCES)
         self._errors = self._counter("errors", "What went wrong, by type.", "type")
+        self._fetched = self._counter("fetched_papers", "Papers asked for by arXiv id, by how that ended.", "outcome")
         self._dropped = self._counter("log_lines_dropped", "Log lines nobody read in time.")
         self._records = self._counter("logged_predictions", "Records for the log of predictions.", "state")
         self._model = self._gauge("model_info", "1 for the model that answers.", "livemax", "name", "kind", "version")
@@ -87,6 +88,10 @@ class Telemetry:
     def error(self, kind: str) -> None:
         """Something went wrong."""
         self._errors.labels(kind).inc()
+
+    def fetched(self, outcome: str) -> None:
+        """A paper was asked for by its id."""
+        self._fetched.labels(outcome).inc()
 
     def dropped(self, lines: int) -> None:
         """Log lines were dropped."""

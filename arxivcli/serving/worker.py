@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
-    from arxivcli.serving.rates import Rates
+    from arxivcli.serving.fetching import Fetcher
     from arxivcli.serving.settings import Service
+    from arxivcli.serving.shared import Shared
 
 _SWITCH_SECONDS = 0.001
 """How long the model's thread may keep the event loop waiting; Python's own 5 ms are more than most answers take."""
@@ -61,7 +63,7 @@ class Worker:
         self,
         service: Service,
         listening: socket.socket,
-        limiter: Rates | None,
+        shared: Shared,
         began: Callable[[], None],
         hangup: bool,
         parent: int | None,
@@ -72,7 +74,7 @@ class Worker:
         Args:
             service: what is served.
             listening: where.
-            limiter: how often a client may ask.
+            shared: what all workers know.
             began: called when requests are answered.
             hangup: whether SIGHUP means to read the model again; else it is left as it is.
             parent: the process that looks after this one, if there is one.
@@ -86,13 +88,13 @@ class Worker:
         self._lifeline = lifeline
         self._stopped_by = 0
         self._told = 0.0
-        telemetry = Telemetry()
+        telemetry = self._telemetry = Telemetry()
         self._logbook = Logbook(service.log, telemetry.dropped)
         self._journal = Journal(service.keeping, telemetry.logged) if service.keeping.folder else None
         tell = (lambda: os.kill(parent, signal.SIGHUP)) if parent else lambda: None
         holder = Holder(service.model, service.device)
-        self.state = State(service, holder, telemetry, self._logbook, self._journal, tell)
-        app = application(self.state, limiter)
+        self.state = State(service, holder, telemetry, self._logbook, self._journal, self._fetcher(shared), tell)
+        app = application(self.state, shared.limiter)
         config = uvicorn.Config(
             app,
             http=protocol(service.limits, lambda refusal: telemetry.error(kind(refusal.status))),
@@ -107,6 +109,21 @@ class Worker:
         )
         self._server = _Server(config)
         self._loops = config.get_loop_factory()
+
+    def _fetcher(self, shared: Shared) -> Fetcher | None:
+        """Who asks arXiv; the HTTP client is loaded only where that is allowed."""
+        fetching = self._service.fetching
+        if fetching is None:
+            return None
+
+        def failed(error: Exception) -> None:
+            self._telemetry.error("arxiv")
+            self._logbook.say("arXiv was not asked", "error", error=f"{type(error).__name__}: {error}")
+
+        made: Fetcher = import_module("arxivcli.serving.fetching").Fetcher(
+            fetching, self._service.limits.deadline, shared.rest, self._telemetry.fetched, failed
+        )
+        return made
 
     def run(self) -> int:
         """Serve; the exit code: 0 when all requests were finished, 143 when some were cut off."""
@@ -177,7 +194,7 @@ def _told(task: asyncio.Task[Any]) -> None:
 def run(
     service: Service,
     listening: socket.socket,
-    limiter: Rates | None,
+    shared: Shared,
     began: Callable[[], None],
     *,
     hangup: bool = True,
@@ -185,4 +202,4 @@ def run(
     lifeline: int | None = None,
 ) -> int:
     """Serve until told to end; the exit code. Raises UsageError, FolderError, StorageError before it serves."""
-    return Worker(service, listening, limiter, began, hangup, parent, lifeline).run()
+    return Worker(service, listening, shared, began, hangup, parent, lifeline).run()

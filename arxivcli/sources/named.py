@@ -51,6 +51,11 @@ class Papers:
                 for identifier in ids:
                     yield _failed(identifier, _UNTOLD if identifier in self._untold else _UNKNOWN)
 
+    def records(self) -> dict[str, bytes]:
+        """Snapshot records of those that arXiv gives, by id. Raises as `readings`."""
+        self._ask()
+        return self._records
+
     def _ask(self) -> None:
         if not self._left:
             return
