@@ -32,8 +32,8 @@ _NOTHING_SENT: Final[dict[str, Any]] = {
 """FastAPI would send what it sees of papers to wherever the environment says."""
 
 
-def application(state: State, limiter: Rates | None = None) -> ASGIApp:
-    """The whole of it: routes, guard, and leave for other sites' pages where that is wanted."""
+def application(state: State, limiter: Rates | None = None) -> tuple[ASGIApp, guard.Guard]:
+    """The whole of it: routes, guard, and leave for other sites' pages where that is wanted; the guard by itself."""
     service = state.service
     app = FastAPI(
         title="arxivcli",
@@ -59,7 +59,8 @@ def application(state: State, limiter: Rates | None = None) -> ASGIApp:
         docs.add(app)
     if service.access.tokens:
         docs.require_token(app, {*guard.ALIVE, *(() if service.access.metrics else guard.METRICS)})
-    guarded: ASGIApp = guard.Guard(app, state, limiter)
+    guarded: ASGIApp
+    guarded = own = guard.Guard(app, state, limiter)
     if service.access.origins:
         guarded = CORSMiddleware(
             guarded,
@@ -68,7 +69,7 @@ def application(state: State, limiter: Rates | None = None) -> ASGIApp:
             allow_headers=["authorization", "content-type", "x-request-id"],
             expose_headers=["x-request-id", "retry-after"],
         )
-    return guarded
+    return guarded, own
 
 
 class _Quick(Route):

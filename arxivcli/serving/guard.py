@@ -36,7 +36,8 @@ PAGES: Final = frozenset({"/", "/docs", "/openapi.json"})
 ASSETS: Final = "/docs/"
 _PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _LONGEST_ID: Final = 64
-_PAUSE: Final = 1.0
+PAUSE: Final = 1.0
+"""Seconds for which a connection is not heard that was refused; as Retry-After says."""
 _SERVER_ERROR: Final = 500
 _HARD: Final = [
     (b"x-content-type-options", b"nosniff"),
@@ -46,6 +47,18 @@ _HARD: Final = [
 ]
 _NO_CACHE: Final = (b"cache-control", b"no-store")
 _NOTHING_ACTIVE: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+FULL_BODY: Final = busy(FULL).body
+_FULL_HEADERS: Final = [
+    (b"content-type", b"application/json"),
+    (b"content-length", b"%d" % len(FULL_BODY)),
+    (b"retry-after", b"1"),
+    *_HARD,
+    _NO_CACHE,
+    _NOTHING_ACTIVE,
+]
+_FULL_HEAD: Final = b"HTTP/1.1 503 Service Unavailable\r\n" + b"".join(b"%s: %s\r\n" % pair for pair in _FULL_HEADERS)
+_SECOND_LOOK: Final = (b"transfer-encoding", b"content-encoding", b"origin")
+"""Headers of requests that only the application understands."""
 
 
 class Guard:
@@ -88,6 +101,30 @@ class Guard:
         finally:
             self._account(exchange)
 
+    def turned_away(self, scope: Scope) -> bytes | None:
+        """The head of a refusal (503) to a plain `POST /predict`, without what every answer of the server has.
+
+        None when there is room for it, or something else to be said about it first: then the application is asked. Most
+        of what comes under load ends here, before there is a task for it and before its body is read.
+        """
+        began = time.perf_counter()
+        if not self._state.crowded:
+            return None
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self._service.limits.body:
+            return None
+        if any(name in headers for name in _SECOND_LOOK):
+            return None
+        try:
+            extra = self._admit(scope, headers)
+        except Refusal:
+            return None
+        identifier = _given(headers.get(b"x-request-id", b"")) or next(self._named)
+        self._count(identifier, scope, "POST", PREDICT, 503, time.perf_counter() - began)
+        told = b"".join(b"%s: %s\r\n" % pair for pair in extra)
+        return b"%s%sx-request-id: %s\r\n" % (_FULL_HEAD, told, identifier.encode())
+
     def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
         """Headers that tell the client its rate. Raises Refusal: 400, 401, 429, 431."""
         size = sum(len(name) + len(value) for name, value in scope["headers"])
@@ -114,7 +151,7 @@ class Guard:
         await exchange.body.read()
         exchange.route = PREDICT
         if (pause := exchange.scope["state"].get("pause")) is not None:
-            pause(_PAUSE)
+            pause(PAUSE)
         raise busy(FULL)
 
     def _rated(self, scope: Scope, limiter: Rates) -> list[tuple[bytes, bytes]]:
@@ -136,16 +173,19 @@ class Guard:
             raise Refusal(401, "give the token as Authorization: Bearer TOKEN", **{"www-authenticate": "Bearer"})
 
     def _account(self, exchange: _Exchange) -> None:
-        scope, status, seconds = exchange.scope, exchange.status, time.perf_counter() - exchange.began
-        route = getattr(scope.get("route"), "path", exchange.route)
-        self._telemetry.request(route, exchange.method, status, seconds)
+        route = getattr(exchange.scope.get("route"), "path", exchange.route)
+        seconds = time.perf_counter() - exchange.began
+        self._count(exchange.identifier, exchange.scope, exchange.method, route, exchange.status, seconds)
+
+    def _count(self, identifier: str, scope: Scope, method: str, route: str, status: int, seconds: float) -> None:
+        self._telemetry.request(route, method, status, seconds)
         if status >= _SERVER_ERROR or status in _KINDS:
             self._telemetry.error(kind(status))
         if self._service.access_log:
             self._logbook.say(
                 "request",
-                request=exchange.identifier,
-                method=exchange.method,
+                request=identifier,
+                method=method,
                 path=scope["path"],
                 status=status,
                 ms=round(seconds * 1000, 1),

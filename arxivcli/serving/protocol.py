@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from arxivcli.serving.guard import FULL_BODY, PAUSE, PREDICT
 from arxivcli.serving.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -20,10 +21,15 @@ _LONG = Refusal(431, "the request's first line and headers are too long")
 
 
 class Protocol(HttpToolsProtocol):
-    """A connection that must say in time what it wants; `scope["state"]` has its `transport` and its `pause`."""
+    """A connection that must say in time what it wants; `scope["state"]` has its `transport` and its `pause`.
+
+    What the application would only refuse, for the queue is full, is refused here: under load that is most of what
+    comes, and what it costs is taken from the answers.
+    """
 
     limits: ClassVar[Limits]
     refused: ClassVar[Callable[[Refusal], None]]
+    turned_away: ClassVar[Callable[[Any], bytes | None]]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -32,6 +38,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head = True
         self._timer: asyncio.TimerHandle | None = None
         self._pause = 0.0
+        self._away: bytes | None = None
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -48,6 +55,8 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head and self._head > self.limits.head_bytes and not self.transport.is_closing():
             self._refuse(_LONG)
+        if self._away is not None and self._timer is None:
+            self._wait()  # for the rest of a body that nobody reads
 
     def on_message_begin(self) -> None:
         """Let the application see the connection."""
@@ -59,12 +68,39 @@ class Protocol(HttpToolsProtocol):
         self._in_head = False
         self._head = 0
         self._rest()
-        super().on_headers_complete()
+        if self._plain:
+            _, _, query = self.url.partition(b"?")
+            self.scope["path"], self.scope["raw_path"], self.scope["query_string"] = PREDICT, PREDICT.encode(), query
+            self._away = type(self).turned_away(self.scope)
+        if self._away is None:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Hand it on, unless nobody wants it."""
+        if self._away is None:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Another request may follow."""
         self._in_head = True
-        super().on_message_complete()
+        if self._away is None:
+            return super().on_message_complete()
+        self._rest()
+        answer, self._away = self._away, None
+        dated = [b"%s: %s\r\n" % pair for pair in self.server_state.default_headers]
+        self.transport.write(b"".join([answer, *dated, b"\r\n", FULL_BODY]))
+        self._pause = PAUSE
+        self.on_response_complete()
+        return None
+
+    @property
+    def _plain(self) -> bool:
+        """Whether it is a request that can be refused without the application: nothing about it needs a second look."""
+        if self.url.partition(b"?")[0] != PREDICT.encode() or self.parser.get_method() != b"POST":
+            return False
+        idle = self.cycle is None or self.cycle.response_complete
+        lasting = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
+        return idle and lasting and not self.expect_100_continue and not self.parser.should_upgrade()
 
     def pause(self, seconds: float) -> None:
         """After the answer that is being given, hear nothing for so long."""
@@ -102,9 +138,9 @@ class Protocol(HttpToolsProtocol):
 
     def _late(self) -> None:
         self._timer = None
-        if self.transport.is_closing() or not self._in_head:
+        if self.transport.is_closing() or not (self._in_head or self._away):
             return
-        if self._head:
+        if self._head or self._away:
             self._refuse(_SLOW)
         else:
             self.transport.close()  # nothing was asked, nothing is answered
@@ -131,6 +167,15 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def protocol(limits: Limits, refused: Callable[[Refusal], None]) -> type[Any]:
-    """The protocol with these limits, as uvicorn wants it: a class."""
-    return type("Limited", (Protocol,), {"limits": limits, "refused": staticmethod(refused)})
+def protocol(
+    limits: Limits, refused: Callable[[Refusal], None], turned_away: Callable[[Any], bytes | None]
+) -> type[Any]:
+    """The protocol with these limits, as uvicorn wants it: a class.
+
+    Args:
+        limits: what one request may cost.
+        refused: hears what was answered in place of the application.
+        turned_away: the head of the answer to a plain request from its scope, when there is no room for it.
+    """
+    own = {"refused": staticmethod(refused), "turned_away": staticmethod(turned_away)}
+    return type("Limited", (Protocol,), {"limits": limits, **own})

@@ -94,10 +94,10 @@ class Worker:
         tell = (lambda: os.kill(parent, signal.SIGHUP)) if parent else lambda: None
         holder = Holder(service.model, service.device)
         self.state = State(service, holder, telemetry, self._logbook, self._journal, self._fetcher(shared), tell)
-        app = application(self.state, shared.limiter)
+        app, guard = application(self.state, shared.limiter)
         config = uvicorn.Config(
             app,
-            http=protocol(service.limits, lambda refusal: telemetry.error(kind(refusal.status))),
+            http=protocol(service.limits, lambda refusal: telemetry.error(kind(refusal.status)), guard.turned_away),
             ws="none",
             lifespan="on",
             log_config=None,
