@@ -1,6 +1,7 @@
 """`arxivcli serve` with a model that does what titles say: `explode`, `nothing` (no numbers), `sleep 0.3`.
 
-It can also say which words count: those that alone would be scored above the average label, or below it.
+It can also say which words count: those that alone would be scored above the average label, or below it. A folder that
+says it is fine-tuned is loaded as this, too.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Misbehaving(FastClassifier):
 
 if __name__ == "__main__":
     sys.modules["misbehaving"] = sys.modules["__main__"]
-    shelf._CLASSES["fast"] = "misbehaving:Misbehaving"
+    shelf._CLASSES |= dict.fromkeys(("fast", "finetuned"), "misbehaving:Misbehaving")
     from arxivcli.cli.app import main
 
     main()

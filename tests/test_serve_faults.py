@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -24,6 +25,8 @@ from arxivcli.models import card
 BODY = json.dumps(PAPER).encode()
 HEAD = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 GET = b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n"
+TOKEN = "a-token-of-many-characters"  # noqa: S105
+TOLD = HEAD + b"authorization: Bearer %s\r\n" % TOKEN.encode()
 WORDS = "say-nothing-of-this"
 
 
@@ -246,6 +249,106 @@ def test_who_comes_again_at_once_after_a_refusal_has_to_wait(handmade_model: Pat
         assert served.metric('arxivcli_requests_total{method="POST",route="/predict",status="503"}') >= 1
 
 
+@pytest.fixture(scope="module")
+def full(handmade_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A service with tokens and a rate, whose queue is full."""
+    token = tmp_path_factory.mktemp("full") / "token"
+    token.touch(0o600)
+    token.write_text(TOKEN)
+    options = ("--queue", 1, "--max-items", 1, "--batch", 1, "--max-body", 1, "--read-deadline", 1, "--rate", 240)
+    options = (*options, "--token-file", token, "--deadline", 300, "--hang-timeout", 300)
+    with serving("--model", handmade_model, *options, program=misbehaving.PROGRAM) as served:
+        body = json.dumps({"title": "sleep 200", "abstract": "a"}).encode()
+        slow = [served.connect() for _ in range(2)]
+        for connection in slow:
+            connection.sendall(TOLD + b"content-length: %d\r\n\r\n" % len(body) + body)
+            time.sleep(0.3)
+        yield served
+        for connection in slow:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "pieces", "code"),
+    [
+        (b"", [BODY], 503),
+        (b"x-request-id: mine\r\n", [BODY], 503),
+        (b"", [BODY[:9], BODY[9:]], 503),
+        (b"expect: 100-continue\r\n", [BODY], 503),
+        (b"origin: http://localhost\r\n", [BODY], 503),
+        (b"", [BODY[:9]], 408),
+        (b"", [b"x" * 1025], 413),
+        (b"content-encoding: gzip\r\n", [BODY], 415),
+        (b"content-type: text/plain\r\n", [BODY], 503),
+    ],
+)
+def test_what_a_full_service_says(full: Served, head: bytes, pieces: list[bytes], code: int) -> None:
+    """What is wrong with a request goes before there being no room for it, as far as its headers say."""
+    length = len(BODY) if code == 408 else sum(map(len, pieces))
+    with full.connect() as connection:
+        connection.sendall(TOLD + head + b"content-length: %d\r\n\r\n" % length)
+        for piece in pieces:
+            time.sleep(0.05)
+            connection.sendall(piece)
+        answer = whole_answer(connection)
+    told, _, said = answer.partition(b"\r\n\r\n")
+    if said.startswith(b"HTTP/1.1"):  # it was told to continue
+        told, _, said = said.partition(b"\r\n\r\n")
+    lines = told.split(b"\r\n")
+    headers = dict(line.split(b": ", 1) for line in lines[1:])
+    assert status(told) == code
+    assert len(headers) == len(lines) - 1, "no header is there twice"
+    assert int(headers[b"content-length"]) == len(said)
+    assert headers[b"x-content-type-options"] == b"nosniff"
+    assert b"x-request-id" in headers or code == 408
+    if code == 503:
+        assert headers[b"retry-after"] == b"1"
+        assert headers[b"cache-control"] == b"no-store"
+        assert {b"date", b"ratelimit-limit", b"ratelimit-remaining"} <= headers.keys()
+        assert json.loads(said) == {"detail": "too many requests are waiting; ask again in a second"}
+        assert headers[b"x-request-id"] == b"mine" or b"mine" not in head
+
+
+def whole_answer(connection: socket.socket) -> bytes:
+    """What comes until a final answer is whole."""
+    found = b""
+    while not re.search(rb"HTTP/1.1 [2-5].*\r\n\r\n\{.*\}$", found, re.DOTALL):
+        piece = connection.recv(65536)
+        assert piece, found
+        found += piece
+    return found
+
+
+def test_a_full_service_still_asks_who_it_is(full: Served) -> None:
+    assert full.predict().status == 401
+    assert full.ask("/predict", headers={"authorization": f"Bearer {TOKEN}"}).status == 405
+    reply = full.ask("/predict", PAPER, headers={"authorization": f"Bearer {TOKEN}", "host": "evil.example"})
+    assert reply.status == 400
+    for _ in range(60):
+        reply = full.ask("/predict?top=1", PAPER, headers={"authorization": f"Bearer {TOKEN}"})
+        if reply.status == 429:
+            break
+        assert reply.status == 503
+    assert reply.status == 429
+    assert int(reply.headers["retry-after"]) >= 1
+    time.sleep(1.1)
+    said = full.said().count("path=/predict status=503")
+    assert said >= 20
+    assert full.metric('arxivcli_errors_total{type="busy"}') >= said
+    assert full.ask("/livez").status == 200
+
+
+def test_refused_on_a_connection_that_is_kept(full: Served) -> None:
+    connection = http.client.HTTPConnection(full.host, full.port, timeout=30)
+    for _ in range(3):
+        connection.request("POST", "/predict", BODY, JSON | {"authorization": f"Bearer {TOKEN}"})
+        reply = connection.getresponse()
+        assert (reply.status, json.loads(reply.read())["detail"][:8]) == (503, "too many")
+    connection.request("GET", "/livez")
+    assert connection.getresponse().read() == b'{"status":"alive"}'
+    connection.close()
+
+
 def test_who_has_left_is_not_computed_for(service: Served) -> None:
     before = service.metric("arxivcli_batch_papers_sum")
     with ThreadPoolExecutor() as pool:
@@ -274,6 +377,29 @@ def test_what_is_too_late_is_said_and_not_computed(handmade_model: Path) -> None
             assert slow.result().status == 504
         until(lambda: served.metric("arxivcli_batch_papers_sum") == 1)
         assert served.predict().status == 200
+
+
+def test_explanations_by_gradients_count_for_more(handmade_model: Path, tmp_path: Path) -> None:
+    """Each is a way forth and back by itself: a list of them would keep everybody else waiting."""
+    folder = shutil.copytree(handmade_model, tmp_path / "model")
+    renamed(folder, kind="finetuned")
+    options = ("--max-items", 40, "--queue", 40, "--batch", 16)
+    with serving("--model", folder, *options, program=misbehaving.PROGRAM) as served:
+        assert served.ask("/model").json["kind"] == "finetuned"
+        assert served.ask("/predict/batch", [PAPER] * 40).status == 200
+        refused = served.ask("/predict/batch?explain=true", [PAPER] * 6)
+        assert (refused.status, refused.detail) == (422, "give 5 papers at most, or a stream of lines")
+        assert len(served.ask("/predict/batch?explain=true", [PAPER] * 5).json) == 5
+        scored = served.metric("arxivcli_batch_papers_count")
+        lines = served.ask("/predict/batch?explain=true", body=b"\n".join([BODY] * 9), headers=LINES)
+        assert lines.body.count(b'"explanation"') == 9
+        assert served.metric("arxivcli_batch_papers_count") == scored + 5, "two fit into a batch of sixteen"
+        with ThreadPoolExecutor(12) as pool:
+            slow = pool.submit(served.predict, "sleep 1")
+            time.sleep(0.3)
+            replies = list(pool.map(lambda _: served.ask("/predict?explain=true", PAPER).status, range(10)))
+            assert slow.result().status == 200
+        assert sorted(replies) == [200] * 5 + [503] * 5, "five of them fill the queue"
 
 
 # -- S06: what is no paper ----------------------------------------------------------------------------------------
@@ -467,13 +593,13 @@ def damage(folder: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
 
 
-def renamed(folder: Path, name: str = "renamed") -> str:
+def renamed(folder: Path, name: str = "renamed", **more: str) -> str:
     """Another model in the same place: its version."""
     import dataclasses
 
     from arxivcli import storage
 
-    card.write(folder, dataclasses.replace(card.read(folder), name=name))
+    card.write(folder, dataclasses.replace(card.read(folder), name=name, **more))
     return storage.sha256(folder / card.CARD)[:12]
 
 

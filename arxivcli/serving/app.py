@@ -127,7 +127,7 @@ def _predicting(app: FastAPI, state: State) -> None:
         if body.type != JSON:
             raise Refusal(415, f"send a list of papers as {JSON}, or lines as {LINES[0]}")
         question, explain = state.question(request), state.explain(request)
-        papers = bodies.papers(bodies.parsed(await body.read()), limits)
+        papers = bodies.papers(bodies.parsed(await body.read()), limits, state.items(explain=explain))
         name = _name(request)
         asked = [Asked(*paper, question, f"{name}-{number}", explain) for number, paper in enumerate(papers, 1)]
         answers = await state.ask(asked, request)

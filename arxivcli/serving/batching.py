@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from arxivcli.serving.refusals import FULL, Refusal, busy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from arxivcli.serving.settings import Batches
 
@@ -30,7 +30,7 @@ LEFT = 499
 _PATIENCE = 0.5
 """The share of its time that a request may have to wait for others."""
 _NEWEST = 0.2
-"""How much the newest batch counts in the seconds that a paper takes."""
+"""How much the newest batch counts in the seconds that a paper of the usual kind takes."""
 
 LATE = "no answer within the deadline; ask again later, or for fewer papers at once"
 
@@ -38,6 +38,7 @@ LATE = "no answer within the deadline; ask again later, or for fewer papers at o
 @dataclass(eq=False)
 class _Waiting(Generic[Asked, Answer]):
     asked: Sequence[Asked]
+    load: int
     deadline: float
     gone: Callable[[], bool]
     answers: asyncio.Future[Sequence[Answer]]
@@ -62,6 +63,7 @@ class Batcher(Generic[Asked, Answer]):
     Attributes:
         failures: requests in a row that the model could not answer.
         waiting: papers in the queue.
+        load: what they cost, in papers of the usual kind.
     """
 
     def __init__(
@@ -70,11 +72,13 @@ class Batcher(Generic[Asked, Answer]):
         batches: Batches,
         scored: Callable[[int, float], None] = lambda papers, seconds: None,  # noqa: ARG005
         failed: Callable[[Exception], None] = lambda error: None,  # noqa: ARG005
+        cost: Callable[[Asked], int] = lambda asked: 1,  # noqa: ARG005
     ) -> None:
         self._score = score
         self._batches = batches
         self._scored = scored
         self._failed = failed
+        self._cost = cost
         self._queue: deque[_Waiting[Asked, Answer]] = deque()
         self._batches_to_score: queue.SimpleQueue[_Batch[Asked, Answer] | None] = queue.SimpleQueue()
         # A thread of its own, which the end of the process does not wait for: it may hang.
@@ -87,6 +91,7 @@ class Batcher(Generic[Asked, Answer]):
         self._pace = 0.0
         self.failures = 0
         self.waiting = 0
+        self.load = 0
 
     @property
     def hung(self) -> bool:
@@ -122,17 +127,15 @@ class Batcher(Generic[Asked, Answer]):
 
         Raises Refusal when the queue is full (503) or the deadline passes (504), and what the model raises.
         """
-        while patient and not self._room(len(asked), deadline) and time.monotonic() < deadline:
+        load = sum(map(self._cost, asked))
+        while patient and not self._room(load, deadline) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
-        if not self._room(len(asked), deadline):
+        if not self._room(load, deadline):
             raise busy(FULL)
-        size = self._batches.papers
-        parts = [
-            _Waiting(asked[first : first + size], deadline, gone, self._loop.create_future())
-            for first in range(0, len(asked), size)
-        ]
+        parts = [_Waiting(some, cost, deadline, gone, self._loop.create_future()) for some, cost in self._parts(asked)]
         self._queue.extend(parts)
         self.waiting += len(asked)
+        self.load += load
         self._arrived.set()
         try:
             async with asyncio.timeout_at(self._loop.time() + deadline - time.monotonic()):
@@ -159,28 +162,39 @@ class Batcher(Generic[Asked, Answer]):
             if batch:
                 await self._answer(batch)
 
-    def _room(self, papers: int, deadline: float) -> bool:
-        """Whether so many more may wait: there is a place, and those before will be done long before the deadline.
+    def _parts(self, asked: Sequence[Asked]) -> Iterator[tuple[Sequence[Asked], int]]:
+        """What goes into a batch together, and its cost."""
+        first, load = 0, 0
+        for number, cost in enumerate(map(self._cost, asked)):
+            if number > first and load + cost > self._batches.papers:
+                yield asked[first:number], load
+                first, load = number, 0
+            load += cost
+        yield asked[first:], load
+
+    def _room(self, load: int, deadline: float) -> bool:
+        """Whether so much more may wait: there is a place, and those before will be done long before the deadline.
 
         Let in regardless, everybody would wait nearly as long as they can, and most answers would come too late.
         """
-        before = self.waiting * self._pace
-        return self.waiting + papers <= self._batches.queue and before <= _PATIENCE * (deadline - time.monotonic())
+        before = self.load * self._pace
+        return self.load + load <= self._batches.queue and before <= _PATIENCE * (deadline - time.monotonic())
 
     def _company_pays(self) -> bool:
         """Whether to wait a little: others came together lately, and scoring takes so long that the wait is small."""
         papers, seconds = self._last
-        return papers > 1 and seconds > 2 * self._batches.wait and self.waiting < self._batches.papers
+        return papers > 1 and seconds > 2 * self._batches.wait and self.load < self._batches.papers
 
     def _take(self) -> list[_Waiting[Asked, Answer]]:
         batch: list[_Waiting[Asked, Answer]] = []
-        papers = 0
-        while self._queue and papers + len(self._queue[0].asked) <= self._batches.papers:
+        load = 0
+        while self._queue and (not batch or load + self._queue[0].load <= self._batches.papers):
             waiting = self._queue.popleft()
             self.waiting -= len(waiting.asked)
+            self.load -= waiting.load
             if waiting.wanted:
                 batch.append(waiting)
-                papers += len(waiting.asked)
+                load += waiting.load
             elif not waiting.answers.done():
                 waiting.answers.set_exception(Refusal(LEFT, "nobody waits for the answer"))
         if not self._queue:
@@ -197,7 +211,7 @@ class Batcher(Generic[Asked, Answer]):
             began, self._busy_since = self._busy_since, None
         papers, seconds = sum(len(waiting.asked) for waiting in batch), time.monotonic() - began
         self._last = papers, seconds
-        self._pace += _NEWEST * (seconds / papers - self._pace)
+        self._pace += _NEWEST * (seconds / sum(waiting.load for waiting in batch) - self._pace)
         self._scored(papers, seconds)
         for waiting, outcome in zip(batch, outcomes, strict=True):
             self.failures = self.failures + 1 if isinstance(outcome, Exception) else 0

@@ -150,12 +150,12 @@ def paper(value: Any, most: int, where: str = "") -> tuple[str, str, str]:
     return title, abstract, identifier
 
 
-def papers(value: Any, limits: Limits) -> list[tuple[str, str, str]]:
+def papers(value: Any, limits: Limits, most: int) -> list[tuple[str, str, str]]:
     """The papers of a list. Raises Refusal (422) for too many, or that names the first that is none."""
     if type(value) is not list or not value:
         raise Refusal(422, "give a list of one paper or more")
-    if len(value) > limits.items:
-        raise Refusal(422, f"give {limits.items:,} papers at most, or a stream of lines")
+    if len(value) > most:
+        raise Refusal(422, f"give {most:,} papers at most, or a stream of lines")
     return [paper(one, limits.characters, f"paper {number}: ") for number, one in enumerate(value, 1)]
 
 

@@ -18,11 +18,18 @@ if TYPE_CHECKING:
 
 _MOST: Final = 30
 _PLACES: Final = 4
+_GRADIENTS: Final = 8
+"""What an explanation by gradients costs, in papers that are only scored: forth and back alone, not in a batch."""
 
 
 def able(model: Model) -> bool:
     """Whether the model can say which words count."""
     return isinstance(model.classifier, Explains)
+
+
+def cost(model: Model) -> int:
+    """What a paper costs that is explained, in papers that are only scored; a fast model looks its words up."""
+    return 1 if model.card.kind == "fast" else _GRADIENTS
 
 
 def explained(model: Model, papers: pa.RecordBatch, predictions: pa.RecordBatch) -> list[dict[str, Any]]:

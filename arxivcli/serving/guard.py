@@ -86,7 +86,7 @@ class Guard:
         exchange = _Exchange(identifier, scope, headers, receive, send, self._service)
         try:
             exchange.extra = self._admit(scope, headers)
-            if scope["path"] == PREDICT and self._state.crowded:
+            if scope["path"] == PREDICT and exchange.method == "POST" and self._state.crowded:
                 await self._send_away(exchange)
             await self._app(exchange.scope, exchange.body.receive, exchange.send)
         except Refusal as refusal:

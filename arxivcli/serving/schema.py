@@ -227,7 +227,8 @@ def question(top: int, explains: bool) -> list[dict[str, Any]]:
         "name": "explain",
         "in": "query",
         "required": False,
-        "description": "Also answer with the words that spoke for and against the best category.",
+        "description": "Also answer with the words that spoke for and against the best category. Where gradients "
+        "say so (all models but fast ones) a paper counts as eight, in the queue and in a list.",
         "schema": {"type": "boolean", "default": False},
     }
     return [

@@ -84,7 +84,7 @@ class State:
     @asynccontextmanager
     async def running(self, _app: FastAPI) -> AsyncIterator[None]:
         """From the first request to the last."""
-        self._batcher = Batcher(self._score, self.service.batches, self.telemetry.batch, self._failed)
+        self._batcher = Batcher(self._score, self.service.batches, self.telemetry.batch, self._failed, self._cost)
         tasks = [asyncio.create_task(self._beat())]
         if self.fetcher is not None:
             tasks.append(asyncio.create_task(self.fetcher.run()))
@@ -150,6 +150,18 @@ class State:
         if loaded.version != before:
             self.drifting.restart()
         self.logbook.say("reloaded", model=loaded.model.card.name, version=loaded.version)
+
+    def items(self, *, explain: bool) -> int:
+        """Papers that a list may have."""
+        return max(1, self.service.limits.items // self.cost(explain=explain))
+
+    def cost(self, *, explain: bool) -> int:
+        """What a paper costs, in papers that are only scored; never so much that it could not wait."""
+        batches = self.service.batches
+        return min(explaining.cost(self.holder.now.model), batches.papers, batches.queue) if explain else 1
+
+    def _cost(self, asked: Asked) -> int:
+        return self.cost(explain=asked.explain)
 
     def _score(self, asked: Sequence[Asked]) -> list[Answer]:
         return scoring.answers(self.holder.now.model, asked, self._journal)

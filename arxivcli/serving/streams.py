@@ -43,10 +43,11 @@ class Lines(Response):
         """Answer until the body ends. What goes wrong at first is an error answer, later it is the last line."""
         del self.headers["content-length"]
         begun = False
+        size = max(1, self._state.service.batches.papers // self._state.cost(explain=self._explain))
         try:
             async for lines in self._body.lines():
-                for first in range(0, len(lines), self._state.service.batches.papers):
-                    answers = await self._answers(lines[first : first + self._state.service.batches.papers])
+                for first in range(0, len(lines), size):
+                    answers = await self._answers(lines[first : first + size])
                     if not begun:
                         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                         begun = True
