@@ -137,6 +137,7 @@ def serving(
     program: Sequence[str] = PROGRAM,
     prepare: Callable[[], None] | None = None,
     cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Served]:
     """A service that is ready; it is killed afterwards if it still runs. `prepare` runs in its process before it."""
     with tempfile.TemporaryDirectory() as folder:
@@ -149,6 +150,7 @@ def serving(
                 stderr=file,
                 preexec_fn=prepare,  # noqa: PLW1509  nothing else runs in that process yet
                 cwd=cwd,
+                env=os.environ | dict(environment or {}),
                 start_new_session=True,
             )
         try:

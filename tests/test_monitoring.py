@@ -53,12 +53,25 @@ def test_every_alert_is_tested() -> None:
     assert alerts == set(re.findall(r"alertname: (\w+)}", tested.split("nobody asks")[0]))
 
 
+def cells(x: int, y: int, w: int, h: int) -> list[tuple[int, int]]:
+    """The squares of Grafana's grid, 24 wide, that a panel covers."""
+    assert min(x, y) >= 0 < min(w, h)
+    return [(column, row) for column in range(x, x + w) for row in range(y, y + h)]
+
+
 def test_the_dashboard_is_one_that_grafana_takes() -> None:
     panels = DASHBOARD["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
-    places = [tuple(panel["gridPos"].values()) for panel in panels]
-    assert len(set(places)) == len(places)
-    assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels)
+    taken = [cell for panel in panels for cell in cells(**panel["gridPos"])]
+    assert len(set(taken)) == len(taken), "panels lie on each other"
+    assert {x for x, _ in taken} == set(range(24))
+    assert {panel["type"] for panel in panels} <= {"timeseries", "stat", "gauge", "bargauge", "heatmap", "table", "row"}
+    for panel in panels:
+        targets = panel["targets"]
+        assert targets
+        assert panel["title"]
+        assert len({target["refId"] for target in targets}) == len(targets)
+        assert all(target["datasource"]["uid"] == "${datasource}" for target in targets)
     assert {variable["name"] for variable in DASHBOARD["templating"]["list"]} == {"datasource", "job", "instance"}
     assert all(panel["datasource"]["uid"] == "${datasource}" for panel in panels)
 

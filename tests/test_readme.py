@@ -152,14 +152,15 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 class Services:
     """What `arxivcli serve` started; the last one is asked in the place of port 8000."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
+        self.environment = environment
         self.running = ExitStack()
         self.port = 8000
 
     def run(self, command: str) -> tuple[int, str, str]:
         options = shlex.split(command.removeprefix(SERVE))
-        served = self.running.enter_context(serving(*options, cwd=self.folder))
+        served = self.running.enter_context(serving(*options, cwd=self.folder, environment=self.environment))
         self.port = served.port
         said = served.said()
         return 0, said.splitlines()[0], said
@@ -169,8 +170,8 @@ class Services:
 
 
 @pytest.fixture(scope="module")
-def services(folder: Path) -> Iterator[Services]:
-    found = Services(folder)
+def services(folder: Path, servers: dict[str, str]) -> Iterator[Services]:
+    found = Services(folder, servers)
     with found.running:
         yield found
 
