@@ -1,7 +1,8 @@
-"""Which of a computer's devices PyTorch can really use."""
+"""Which of a computer's devices PyTorch can really use, and with how many threads."""
 
 from __future__ import annotations
 
+import threading
 import warnings
 
 import torch
@@ -38,3 +39,28 @@ def for_scoring(wanted: str) -> str:
     if trouble and wanted != "auto":
         raise UsageError(f"cannot score on {wanted}: {trouble}", "leave out --device")
     return kind
+
+
+class _OneThread:
+    """Inside, by however many callers at once, PyTorch starts no threads of its own; afterwards as many as before."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = 1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._before = torch.get_num_threads()
+                torch.set_num_threads(1)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                torch.set_num_threads(self._before)
+
+
+ONE_THREAD = _OneThread()

@@ -21,7 +21,7 @@ from loopback import Noted, free_port
 from safetensors.numpy import load_file
 from test_train import contents
 
-from arxivcli import calibration, metrics, tensors, text
+from arxivcli import calibration, metrics, parallel, tensors, text
 from arxivcli.errors import FolderError, StorageError, TrainingError, UsageError
 from arxivcli.learning import devices
 from arxivcli.models import card as cards
@@ -96,7 +96,12 @@ def test_the_folder_explains_itself(models: dict[str, Path]) -> None:
     assert set(contents(models["scibert"])) == {"model.json", *card["files"]}
 
 
-def test_a_text_does_not_depend_on_its_neighbours(models: dict[str, Path]) -> None:
+@pytest.mark.parametrize("cores", [1, 2, 1_000])
+def test_a_text_does_not_depend_on_its_neighbours(
+    models: dict[str, Path], cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether batches go through the network one after another or on a core each."""
+    monkeypatch.setattr(parallel, "cores", lambda: cores)
     scores = shelf.load(str(models["scibert-full"])).classifier.scores
     odd = ["\n", "x\n", "word " * 50_000, r"$\alpha\beta$" + "\n", "中文标题 🙂\n", "ﷺ" * 50 + "\n"]
     texts = pa.concat_arrays([text.model_input(invented.batch(70, seed=3)), pa.array(odd)])

@@ -11,18 +11,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_TOKENS_AT_ONCE = 8192
+TOKENS_AT_ONCE, TOKENS_OF_A_CORE = 8192, 2048
+"""Padded tokens in a batch for a whole device, and for one core, whose caches hold no more."""
+
 _TEXTS_AT_ONCE = 64
 _WINDOW = 64
 """Steps whose texts are sorted by length together: enough for little padding, few enough to stay mixed."""
 
 
-def batches(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Rows of texts of like length, longest first: a bounded number of padded tokens in each."""
+def batches(lengths: NDArray[np.int64], tokens: int = TOKENS_AT_ONCE) -> Iterator[NDArray[np.int64]]:
+    """Rows of texts of like length, longest first: at most so many padded tokens in each, but for a single text."""
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
-        count = int(np.clip(_TOKENS_AT_ONCE // max(1, lengths[order[start]]), 1, _TEXTS_AT_ONCE))
+        count = int(np.clip(tokens // max(1, lengths[order[start]]), 1, _TEXTS_AT_ONCE))
         yield order[start : start + count]
         start += count
 

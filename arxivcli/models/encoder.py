@@ -15,6 +15,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from arxivcli import storage, tensors
+from arxivcli.accelerators import ONE_THREAD
 from arxivcli.errors import FolderError, UsageError
 from arxivcli.models import encoders
 from arxivcli.models.vocabulary import in_threads
@@ -205,28 +206,3 @@ def _vocabulary(tokenizer: Any) -> Any:
     if backend is None:
         return sorted(tokenizer.get_vocab().items())
     return {k: v for k, v in orjson.loads(backend.to_str()).items() if k not in {"truncation", "padding"}}
-
-
-class _OneThread:
-    """Inside, by however many callers at once, PyTorch starts no threads of its own; afterwards as many as before."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._before = 1
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._before = torch.get_num_threads()
-                torch.set_num_threads(1)
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                torch.set_num_threads(self._before)
-
-
-ONE_THREAD = _OneThread()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from arxivcli import accelerators, storage, tensors
+from arxivcli import accelerators, parallel, storage, tensors
+from arxivcli.accelerators import ONE_THREAD
 from arxivcli.errors import FolderError
 from arxivcli.models import bucketing, contributions, encoders, tokens
 from arxivcli.models.contributions import Explanation
+from arxivcli.models.vocabulary import in_threads
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,14 +43,29 @@ class FinetunedClassifier:
         """
         logits = np.empty((len(texts), len(self.labels)), np.float32)
         ids = tokens.encoded(self._cutter, texts)
-        for rows in bucketing.batches(np.array([len(text) for text in ids], np.int64)):
-            read, mask = tokens.padded([ids[row] for row in rows], self.padding)
-            with torch.inference_mode():
-                found = self.network(
-                    input_ids=torch.from_numpy(read).to(self.network.device),
-                    attention_mask=torch.from_numpy(mask).to(self.network.device),
-                ).logits
-            logits[rows] = found.float().cpu().numpy()
+        lengths = np.array([len(text) for text in ids], np.int64)
+
+        def fill(rows: NDArray[np.int64]) -> None:
+            logits[rows] = self._logits([ids[row] for row in rows])
+
+        if self.network.device.type == "cpu":
+            small = list(bucketing.batches(lengths, bucketing.TOKENS_OF_A_CORE))
+            if len(small) >= parallel.cores():
+                with ONE_THREAD:  # a core for each batch is a third quicker than all cores for one after another
+                    deque(in_threads(fill, small), maxlen=0)
+                return logits
+        for rows in bucketing.batches(lengths):
+            fill(rows)
+        return logits
+
+    def _logits(self, texts: list[NDArray[np.int32]]) -> NDArray[np.float32]:
+        read, mask = tokens.padded(texts, self.padding)
+        with torch.inference_mode():
+            found = self.network(
+                input_ids=torch.from_numpy(read).to(self.network.device),
+                attention_mask=torch.from_numpy(mask).to(self.network.device),
+            ).logits
+        logits: NDArray[np.float32] = found.float().cpu().numpy()
         return logits
 
     def contributions(self, texts: pa.StringArray, towards: NDArray[np.int64]) -> list[Explanation]:

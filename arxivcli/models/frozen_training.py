@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from arxivcli import text
+from arxivcli.accelerators import ONE_THREAD
 from arxivcli.errors import FolderError, UsageError
 from arxivcli.models import hub
 from arxivcli.models.bucketing import Steps
 from arxivcli.models.embeddings import CachedEncoder
-from arxivcli.models.encoder import ONE_THREAD, Encoder
+from arxivcli.models.encoder import Encoder
 from arxivcli.models.frozen import FrozenClassifier, Head
 from arxivcli.models.mix import Mix
 
