@@ -324,7 +324,7 @@ def cores_taken(address: str) -> Iterator[None]:
     ray.init(address, log_to_driver=False, logging_level="ERROR")
     idle: Any = ray.remote(num_cpus=1)(Idle)
     others = [idle.remote() for _ in range(2)]
-    ray.get([other.here.remote() for other in others])
+    ray.get([other.here.remote() for other in others], timeout=60)
     yield
     ray.shutdown()
 
