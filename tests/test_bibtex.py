@@ -360,6 +360,7 @@ def test_every_byte_of_other_fields_stays(ending: str, encoding: str) -> None:
         ("{}", "{cs.LG, cs.AI}"),
         ("{cs.AI}", "{cs.AI, cs.LG}"),
         ('"a, b"', '"a, b, cs.LG, cs.AI"'),
+        ('"a, {B} c"', '"a, {B} c, cs.LG, cs.AI"'),
         ("{a; b}", "{a; b; cs.LG; cs.AI}"),
         ("mine", "mine # {, cs.LG, cs.AI}"),
         ("{cs.LG, x, cs.AI}", "{cs.LG, x, cs.AI}"),

@@ -216,13 +216,8 @@ def _unparted(value: str) -> int | None:
     """Where in a value, behind what is closed already, another field begins without a comma before it."""
     if bare := _BARE.match(value):
         return bare.end()
-    depth, quoted = 0, False
-    for mark in _JOINTS.finditer(value):
-        if mark[0] == '"':
-            quoted ^= depth == 0
-        elif mark[0] != "#":
-            depth += 1 if mark[0] == "{" else -1
-        if depth == 0 and not quoted and mark[0] in '}"' and _FIELD.match(value, mark.end()):
+    for mark, closed in _joints(value):
+        if closed and mark[0] in '}"' and _FIELD.match(value, mark.end()):
             return mark.end()
     return None
 
@@ -290,31 +285,33 @@ def well_formed(value: str) -> bool:
     )
 
 
-def _parts(value: str) -> tuple[list[str], bool]:
-    """What `#` stands between, and whether all that is opened is closed."""
-    parts: list[str] = []
-    depth, quoted, start = 0, False, 0
+def _joints(value: str) -> Iterator[tuple[re.Match[str], bool]]:
+    """What opens, closes or joins parts of a value, each with whether all is closed behind it."""
+    depth, quoted = 0, False
     for mark in _JOINTS.finditer(value):
         if mark[0] == '"':
             quoted ^= depth == 0
-        elif mark[0] == "#":
-            if depth == 0 and not quoted:
-                parts.append(value[start : mark.start()].strip())
-                start = mark.end()
-        else:
+        elif mark[0] != "#":
             depth += 1 if mark[0] == "{" else -1
+        yield mark, depth == 0 and not quoted
+
+
+def _parts(value: str) -> tuple[list[str], bool]:
+    """What `#` stands between, and whether all that is opened is closed."""
+    parts: list[str] = []
+    start, closed = 0, True
+    for mark, closed in _joints(value):
+        if mark[0] == "#" and closed:
+            parts.append(value[start : mark.start()].strip())
+            start = mark.end()
     parts.append(value[start:].strip())
-    return parts, depth == 0 and not quoted
+    return parts, closed
 
 
 def _whole(part: str) -> bool:
     """Whether what begins a part ends with it, not before."""
-    depth, ends = 0, [0]
-    for mark in _JOINTS.finditer(part):
-        depth += {"{": 1, "}": -1}.get(mark[0], 0)
-        if depth == 0 and mark[0] in {"}", '"'}:
-            ends.append(mark.end())
-    return depth == 0 and ends[-1] == len(part) and len(ends) == (2 if part[0] == "{" else 3)
+    ends = (mark.end() for mark, closed in _joints(part) if closed and mark[0] != "#")
+    return next(ends, None) == len(part)
 
 
 def _meant(part: str, strings: dict[str, str]) -> str:
