@@ -136,10 +136,8 @@ class Fetcher:
         identifier = arguments.identifier(name)
         if identifier is None:
             raise Refusal(422, _NO_ID)
-        outcome, since = self._kept.get(identifier, (None, 0.0))
-        if outcome is not None and time.monotonic() < since + (
-            _FRESH if isinstance(outcome, bytes) else _UNKNOWN_FRESH
-        ):
+        outcome, until = self._kept.get(identifier, (None, 0.0))
+        if outcome is not None and time.monotonic() < until:
             self._counted("kept")
         else:
             outcome = await self._waited(identifier, gone)
