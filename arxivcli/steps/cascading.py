@@ -21,6 +21,8 @@ from arxivcli.steps.classification import Answered, Tally, Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
+    from numpy.typing import NDArray
+
     from arxivcli.models.shelf import Model
     from arxivcli.sources.files import Reading
     from arxivcli.sources.pieces import Piece
@@ -63,9 +65,8 @@ class Second:
         """PREDICTIONS for PAPERS."""
         return classification.answer(self.model, papers.combine_chunks().to_batches()[0], self.question)
 
-    def merged(self, half: Half, found: pa.Table) -> pa.RecordBatch:
+    def merged(self, fast: pa.RecordBatch, place: NDArray[np.int64], found: pa.Table) -> pa.RecordBatch:
         """PREDICTIONS of all papers, its own (`found`) in their places, and `model`: who has answered each, if any."""
-        fast, place = half.predictions, np.flatnonzero(self.unsure(half.predictions))
         rows, ours = np.arange(fast.num_rows), np.zeros(fast.num_rows, np.int8)
         rows[place], ours[place] = fast.num_rows + np.arange(len(place)), 1
         whole = fast
@@ -121,16 +122,19 @@ class _Waiting:
         self.papers = 0
         """How many there are in the pieces."""
         self._second = second
-        self._pieces: deque[list[Half]] = deque()
+        self._pieces: deque[list[tuple[Half, NDArray[np.int64]]]] = deque()
+        """Each half with the places of the papers in it that are for the second model."""
         self._unsure = PAPERS.empty_table()
         self._found: pa.Table | None = None
 
     def add(self, piece: list[Half]) -> None:
         """One more; the second model is asked while there are enough papers for it."""
-        self._pieces.append(piece)
+        self._pieces.append([])
         for half in piece:
             self.papers += half.predictions.num_rows
-            unsure = half.reading.papers.filter(self._second.unsure(half.predictions))
+            place = np.flatnonzero(self._second.unsure(half.predictions))
+            self._pieces[-1].append((half, place))
+            unsure = half.reading.papers.take(pa.array(place))
             self._unsure = pa.concat_tables([self._unsure, pa.Table.from_batches([unsure])])
         full = min(self._second.model.most_at_once, BATCH)
         while len(self._unsure) >= full:
@@ -149,17 +153,17 @@ class _Waiting:
     def settled(self) -> Iterator[list[Half]]:
         """The pieces at the front that are answered, with PREDICTIONS that are whole."""
         while self._pieces:
-            counts = [int(pc.sum(self._second.unsure(half.predictions)).as_py() or 0) for half in self._pieces[0]]
-            if sum(counts) > (0 if self._found is None else len(self._found)):
+            wanted = sum(len(place) for _, place in self._pieces[0])
+            if wanted > (0 if self._found is None else len(self._found)):
                 return
-            yield [self._settle(half, count) for half, count in zip(self._pieces.popleft(), counts, strict=True)]
+            yield [self._settle(half, place) for half, place in self._pieces.popleft()]
 
-    def _settle(self, half: Half, count: int) -> Half:
+    def _settle(self, half: Half, place: NDArray[np.int64]) -> Half:
         self.papers -= half.predictions.num_rows
         found = self._found if self._found is not None else pa.Table.from_batches([half.predictions.slice(0, 0)])
-        whole = self._second.merged(half, found.slice(0, count))
+        whole = self._second.merged(half.predictions, place, found.slice(0, len(place)))
         if self._found is not None:
-            self._found = self._found.slice(count)
+            self._found = self._found.slice(len(place))
         return Half(half.reading, whole)
 
 
