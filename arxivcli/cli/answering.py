@@ -15,9 +15,6 @@ from arxivcli.cli import answer_table, console
 from arxivcli.errors import InputError, StoppedError
 from arxivcli.steps import carrying, cascading, classification, outputs, resuming
 
-_TOGETHER = 8
-"""Pieces that a slow model has at once: full batches, and a worker that is lost costs little."""
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
@@ -30,6 +27,9 @@ if TYPE_CHECKING:
     from arxivcli.steps.cascading import Second
     from arxivcli.steps.classification import Answered, Question, Tally
     from arxivcli.steps.outputs import Format, Layout
+
+_TOGETHER = 8
+"""Pieces that a slow model has at once: full batches, and a worker that is lost costs little."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 import typer
 
 from arxivcli.cli import console
-from arxivcli.cli.options import DeviceOption, EngineOption, Level, RayAddressOption, State, state
+from arxivcli.cli.options import (
+    ApiUrlOption,
+    ContactOption,
+    DeviceOption,
+    EngineOption,
+    Level,
+    PaceOption,
+    RayAddressOption,
+    State,
+    state,
+)
 from arxivcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +35,6 @@ _WHAT = (
 
 ASKING = "What is asked of the probabilities"
 CONTENT = "What an answer contains"
-BY_ID = "How papers named by id are asked for"
 
 
 def classify(
@@ -162,19 +171,9 @@ def classify(
         int | None, typer.Option(min=1, help="Processes for large inputs.", show_default="all cores")
     ] = None,
     device: DeviceOption = "auto",
-    pace: Annotated[
-        float,
-        typer.Option(
-            min=0, envvar="ARXIVCLI_PACE", help="Seconds between requests; arXiv asks for 3.", rich_help_panel=BY_ID
-        ),
-    ] = 3.0,
-    contact: Annotated[
-        str | None,
-        typer.Option(envvar="ARXIVCLI_CONTACT", help="Your mail address, told to arXiv.", rich_help_panel=BY_ID),
-    ] = None,
-    api_url: Annotated[
-        str | None, typer.Option(envvar="ARXIVCLI_API_URL", help="Another query API.", rich_help_panel=BY_ID)
-    ] = None,
+    pace: PaceOption = 3.0,
+    contact: ContactOption = None,
+    api_url: ApiUrlOption = None,
     engine: EngineOption = "local",
     ray_address: RayAddressOption = None,
 ) -> None:

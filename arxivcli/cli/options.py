@@ -39,6 +39,27 @@ RayAddressOption = Annotated[
         rich_help_panel=_CLUSTER,
     ),
 ]
+BY_ID = "Papers by arXiv id"
+PaceOption = Annotated[
+    float,
+    typer.Option(
+        "--pace",
+        min=0,
+        envvar="ARXIVCLI_PACE",
+        help="Seconds between requests; arXiv asks for 3.",
+        rich_help_panel=BY_ID,
+    ),
+]
+ContactOption = Annotated[
+    str | None,
+    typer.Option(
+        "--contact", envvar="ARXIVCLI_CONTACT", help="Your mail address, told to arXiv.", rich_help_panel=BY_ID
+    ),
+]
+ApiUrlOption = Annotated[
+    str | None,
+    typer.Option("--api-url", envvar="ARXIVCLI_API_URL", help="Another query API.", rich_help_panel=BY_ID),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

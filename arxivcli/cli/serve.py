@@ -8,10 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from arxivcli.cli import console
-from arxivcli.cli.options import DeviceOption, State, state
+from arxivcli.cli.options import BY_ID, ApiUrlOption, ContactOption, DeviceOption, PaceOption, State, state
 
 ACCESS, LIMITS, BATCHES, WATCHING = "Who may ask", "What a request may cost", "Scoring together", "Watching it"
-BY_ID = "Papers by arXiv id"
 
 
 def serve(
@@ -122,19 +121,9 @@ def serve(
             "--fetch/--no-fetch", help="Ask arXiv for papers by id, at /papers and in the page.", rich_help_panel=BY_ID
         ),
     ] = False,
-    pace: Annotated[
-        float,
-        typer.Option(
-            min=0, envvar="ARXIVCLI_PACE", help="Seconds between requests; arXiv asks for 3.", rich_help_panel=BY_ID
-        ),
-    ] = 3.0,
-    contact: Annotated[
-        str | None,
-        typer.Option(envvar="ARXIVCLI_CONTACT", help="Your mail address, told to arXiv.", rich_help_panel=BY_ID),
-    ] = None,
-    api_url: Annotated[
-        str | None, typer.Option(envvar="ARXIVCLI_API_URL", help="Another query API.", rich_help_panel=BY_ID)
-    ] = None,
+    pace: PaceOption = 3.0,
+    contact: ContactOption = None,
+    api_url: ApiUrlOption = None,
 ) -> None:
     """Answer over HTTP what `classify` answers: for one paper, for lists and for streams of them."""
     from arxivcli.serving import launch
