@@ -84,10 +84,9 @@ class Descent:
             if wanted is None or not share:
                 pulls.append(None)
                 continue
-            likely = log_softmax(_logits(hidden, head))
-            losses.append(share * float(shares @ -(wanted * likely).sum(axis=1, dtype=np.float64)))
-            pull = np.exp(likely) * wanted.sum(axis=1, keepdims=True) - wanted
-            pulls.append(pull * np.float32(share) * shares[:, None].astype(np.float32))
+            loss, pull = cross_entropy(_logits(hidden, head), wanted, shares)
+            losses.append(share * loss)
+            pulls.append(pull * np.float32(share))
         loss = sum(losses)
         if not np.isfinite(loss):
             return loss
@@ -135,6 +134,18 @@ class Descent:
         self.embeddings, self.heads = state["embeddings"].copy(), state["heads"].copy()
         self._moments, self._head_moments = state["moments"].copy(), state["head_moments"].copy()
         self.steps = int(state["steps"])
+
+
+def cross_entropy(logits: Floats, wanted: Floats, shares: NDArray[np.floating]) -> tuple[float, Floats]:
+    """The loss of logits (n, L) that should be distributions `wanted` (n, L), and its gradient, (n, L).
+
+    `shares` (n,) are what each row counts, one in all.
+    """
+    likely = log_softmax(logits)
+    loss = float(shares @ -(wanted * likely).sum(axis=1, dtype=np.float64))
+    pull: Floats = np.exp(likely) * wanted.sum(axis=1, keepdims=True) - wanted
+    pull *= shares[:, None].astype(np.float32)
+    return loss, pull
 
 
 def adam(values: Floats, moments: Floats, slope: Floats, rate: float, steps: int) -> None:

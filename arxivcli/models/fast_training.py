@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from arxivcli import metrics, text
 from arxivcli.errors import UsageError
 from arxivcli.models import factors, packing, stacking
 from arxivcli.models import vocabulary as vocabularies
 from arxivcli.models.bucketing import Steps
 from arxivcli.models.descent import Descent, Lesson, log_softmax, sums
 from arxivcli.models.fast import FastClassifier, bag_weights, idf, idf_codes
-from arxivcli.models.features import Bags, Vocabulary
+from arxivcli.models.fast_papers import Papers, Unseen
+from arxivcli.models.features import Bags
 from arxivcli.models.mix import Mix
 from arxivcli.models.stacking import Answers, Stacking
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from arxivcli.models.base import LabelledTexts
     from arxivcli.models.fast_settings import FastSettings
+    from arxivcli.models.features import Vocabulary
     from arxivcli.surroundings import Surroundings
 
 _BATCH = 4096
@@ -53,8 +53,8 @@ class FastTrainee:
         settings: FastSettings,
         labels: tuple[str, ...],
         vocabulary: Vocabulary,
-        training: _Papers,
-        validation: _Papers,
+        training: Papers,
+        validation: Papers,
         mix: Mix,
     ) -> None:
         self.settings = settings
@@ -62,7 +62,7 @@ class FastTrainee:
         self.vocabulary = vocabulary
         self._training = training
         self._validation = validation
-        self._unseen = _Unseen.of(training, len(labels), settings) if settings.stacked else None
+        self._unseen = Unseen.of(training, len(labels), settings) if settings.stacked else None
         papers = max(1, len(training.truth) - (self._unseen.most if self._unseen else 0))
         self.papers_per_step = settings.batch_size or int(np.clip(papers // 64, 16, _LARGEST_BATCH))
         self.papers_per_step = min(self.papers_per_step, papers)
@@ -107,12 +107,14 @@ class FastTrainee:
             settings,
             training.labels,
             vocabulary,
-            _Papers.of(vocabulary, training),
-            _Papers.of(vocabulary, validation),
+            Papers.of(vocabulary, training),
+            Papers.of(vocabulary, validation),
             Mix.of(training, settings.balance),
         )
 
     def _new_member(self, number: int) -> Descent:
+        if self._unseen:
+            self._seen = self._unseen.seen(number)
         chance = np.random.default_rng([self.settings.seed, 1, number])
         spread = _STARTING_SPREAD * min(1, _FEW_STEPS / self._steps_of_member)
         return Descent(len(self.vocabulary), self.settings.dimension, len(self.labels), chance, spread)
@@ -125,7 +127,7 @@ class FastTrainee:
             return self._step_of_stacking(number - self._steps_of_members)
         rows = self._steps[number]
         if self._unseen:
-            rows = self._unseen.seen(self._finished)[rows]
+            rows = self._seen[rows]
         chance = np.random.default_rng([self.settings.seed, 2, number])
         # Titles come on top of the whole papers: in their place, they cost accuracy on whole papers.
         again = rows[chance.random(len(rows)) < self.settings.title_only]
@@ -198,7 +200,7 @@ class FastTrainee:
 
     def _logits(
         self,
-        papers: _Papers,
+        papers: Papers,
         matrix: NDArray[np.float32],
         rows: NDArray[np.int64],
         titles: NDArray[np.bool_] | bool = False,
@@ -238,6 +240,7 @@ class FastTrainee:
         self._member.restore(state)
         self._mean, self._finished = state["mean"].copy(), int(state["finished"])
         if self._unseen:
+            self._seen = self._unseen.seen(self._finished)
             self._unseen.answers[:] = state["answers"]
         stacking = {
             name.removeprefix("stacking."): part for name, part in state.items() if name.startswith("stacking.")
@@ -288,81 +291,3 @@ class FastTrainee:
 def _answers(logits: NDArray[np.float32], weights: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
     """The logits with the corrections of the layer, if there is one."""
     return stacking.corrected(logits, weights["inner"], weights["outer"]) if "inner" in weights else logits
-
-
-@dataclass(frozen=True)
-class _Unseen:
-    """Which member leaves out which papers, and its answers to them: n of whole papers, then some to titles alone.
-
-    Attributes:
-        left_out: (n,) the member that does not see a paper.
-        rows: (m,) the paper of each answer.
-        titles: (m,) whether it is to the title alone.
-        answers: (m, L) logits; half precision is finer than they are certain.
-        most: most papers that a member leaves out.
-    """
-
-    left_out: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    titles: NDArray[np.bool_]
-    answers: NDArray[np.float16]
-    most: int
-
-    @classmethod
-    def of(cls, training: _Papers, labels: int, settings: FastSettings) -> Self:
-        papers = len(training.truth)
-        chance = np.random.default_rng([settings.seed, 3])
-        left_out = chance.permutation(papers) % settings.members
-        titled = np.flatnonzero(chance.random(papers) < settings.title_only)
-        rows = np.concatenate([np.arange(papers), titled])
-        titles = np.arange(len(rows)) >= papers
-        answers = np.zeros((len(rows), labels), np.float16)
-        return cls(left_out, rows, titles, answers, -(-papers // settings.members))
-
-    def seen(self, member: int) -> NDArray[np.int64]:
-        """Papers that a member learns from."""
-        return np.flatnonzero(self.left_out != member)
-
-    def of_member(self, member: int) -> NDArray[np.int64]:
-        """Answers that are for a member to give."""
-        return np.flatnonzero(self.left_out[self.rows] == member)
-
-
-@dataclass(frozen=True)
-class _Papers:
-    """Bags of whole papers and of their titles alone, the true labels (n,), and all listed ones (n, most)."""
-
-    whole: Bags
-    titles: Bags
-    truth: NDArray[np.int64]
-    listed: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, vocabulary: Vocabulary, papers: LabelledTexts) -> Self:
-        whole = vocabularies.all_bags(vocabulary, papers.texts())
-        titles = vocabularies.all_bags(vocabulary, map(text.title_only, papers.texts()))
-        listed = papers.truth[:, None] if papers.listed is None else papers.listed
-        return cls(whole, titles, papers.truth, listed)
-
-    def shares(self, rows: NDArray[np.int64], labels: int) -> NDArray[np.float32]:
-        """All listed labels of some papers, alike: (n, labels), each row sums to one."""
-        listed = self.listed[rows]
-        shares = np.zeros((len(rows), labels), np.float32)
-        row, column = np.nonzero(listed != metrics.NOT_LISTED)
-        shares[row, listed[row, column]] = 1
-        shares /= shares.sum(axis=1, keepdims=True)
-        return shares
-
-    def taken(self, rows: NDArray[np.int64], from_title: NDArray[np.bool_]) -> Bags:
-        """The bags of some papers, by title alone where marked (and where there is a title with known words)."""
-        title_sizes = self.titles.offsets[rows + 1] - self.titles.offsets[rows]
-        from_title = from_title & (title_sizes > 0)
-        sizes = np.where(from_title, title_sizes, self.whole.offsets[rows + 1] - self.whole.offsets[rows])
-        starts = np.where(from_title, self.titles.offsets[rows], self.whole.offsets[rows])
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-        at = np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
-        by_title = np.repeat(from_title, sizes)
-        features, counts = np.empty(len(at), np.int32), np.empty(len(at), np.uint8)
-        for chosen, source in ((by_title, self.titles), (~by_title, self.whole)):
-            features[chosen], counts[chosen] = source.features[at[chosen]], source.counts[at[chosen]]
-        return Bags(features, counts, offsets)

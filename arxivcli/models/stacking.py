@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from arxivcli.models.descent import adam, log_softmax
+from arxivcli.models.descent import adam, cross_entropy
 from arxivcli.models.layer import Layer
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ class Stacking:
         losses: list[float] = []
         pulls: list[Floats] = []
         for head, goal, share in zip(self.outer, (wanted, answers.listed), (1.0, answers.share), strict=True):
-            likely = log_softmax(answers.logits + units @ head[:-1] + head[-1])
-            losses.append(share * float(shares @ -(goal * likely).sum(axis=1, dtype=np.float64)))
-            pulls.append((np.exp(likely) - goal) * (shares[:, None] * np.float32(share)))
+            loss, pull = cross_entropy(answers.logits + units @ head[:-1] + head[-1], goal, shares)
+            losses.append(share * loss)
+            pulls.append(pull * np.float32(share))
         if not np.isfinite(sum(losses)):
             return sum(losses)
         self.steps += 1
