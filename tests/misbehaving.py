@@ -65,7 +65,7 @@ class Misbehaving(FastClassifier):
 
 if __name__ == "__main__":
     sys.modules["misbehaving"] = sys.modules["__main__"]
-    shelf._CLASSES |= dict.fromkeys(("fast", "finetuned"), "misbehaving:Misbehaving")
+    shelf._LOADERS |= dict.fromkeys(("fast", "finetuned"), "misbehaving:Misbehaving.load")
     from arxivcli.cli.app import main
 
     main()

@@ -26,6 +26,7 @@ from arxivcli.errors import FolderError, StorageError, TrainingError, UsageError
 from arxivcli.learning import devices
 from arxivcli.models import card as cards
 from arxivcli.models import shelf, targets, tokens, tuning
+from arxivcli.models.bert_classifier import BertClassifier
 from arxivcli.models.finetuned import FinetunedClassifier
 from arxivcli.progress import Silent
 from arxivcli.steps import classification, evaluation, training
@@ -307,20 +308,10 @@ def test_devices_asked_for_and_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(noted.notes) == 1
 
 
-LAUNCHERS = {
-    "torchrun": ("torch.distributed.run", "--nproc-per-node=2", "--master-port="),
-    # Without --multi_gpu accelerate starts one process, or mpirun; with it, it does not ask whether there are GPUs.
-    "accelerate": ("accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1",
-                   "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port="),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_two_processes_go_the_way_of_one(few: Path, encoder: Path, tmp_path: Path, launcher: str) -> None:
+def test_two_processes_of_torchrun_go_the_way_of_one(few: Path, encoder: Path, tmp_path: Path) -> None:
     changes = ("dropout=0.1", "micro_batch=4", "epochs=2")
     alone = cards.read(train(few, encoder, tmp_path / "alone" / "mine", *changes)).metrics["epochs"]
-    *start, port = LAUNCHERS[launcher]
-    start += [f"{port}{free_port()}", "-m", "arxivcli"]
+    start = ["torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}", "-m", "arxivcli"]
     own = (f'encoder="{encoder}"', *QUICK, *changes)
     output, cache = tmp_path / "two" / "mine", tmp_path / "cache"
     command = ["train", "-m", "scibert-full", "-d", str(few), "-o", str(output), "--device=cpu", "--precision=fp32"]
@@ -359,7 +350,8 @@ def test_options_of_the_command_are_settings(few: Path, encoder: Path, tmp_path:
 
 
 def test_a_device_asked_for_by_name_is_used_or_refused(models: dict[str, Path]) -> None:
-    assert str(shelf.load(str(models["scibert"]), "cpu").classifier.network.device) == "cpu"  # type: ignore[attr-defined]
+    assert isinstance(shelf.load(str(models["scibert"]), "cpu").classifier, BertClassifier), "which is for CPUs alone"
+    assert str(FinetunedClassifier.load(models["scibert"], "cpu").network.device) == "cpu"
     with pytest.raises(UsageError, match=r"cannot score on cuda: this PyTorch .* finds no GPU; leave out --device"):
         shelf.load(str(models["scibert"]), "cuda")
 

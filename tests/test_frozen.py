@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from loopback import free_port
 from safetensors.numpy import load_file, save_file
 
 from arxivcli import text
@@ -424,13 +425,16 @@ def test_cut_and_continued_is_as_if_never_cut(corpus: Path, tmp_path: Path) -> N
     assert contents(tmp_path / "cut" / "mine") == contents(tmp_path / "uncut" / "mine")
 
 
-def test_two_processes_that_train_together_share_the_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_of_accelerate_share_the_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "papers.jsonl"
     source.write_text("".join(json.dumps(paper) + "\n" for paper in invented.records(80)))
     preprocess([source], tmp_path / "corpus", Recipe(), workers=1)
     changes = [f"--set={change}" for change in QUICK]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "arxivcli"]
-    command += ["train", "--model=minilm", "--device=cpu", "--data", str(tmp_path / "corpus")]
+    # Without --multi_gpu accelerate starts one process, or mpirun; with it, it does not ask whether there are GPUs.
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2"]
+    command += ["--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]
+    command += [f"--main_process_port={free_port()}", "-m", "arxivcli", "train", "--model=minilm", "--device=cpu"]
+    command += ["--data", str(tmp_path / "corpus")]
     command += ["--output", str(tmp_path / "mine"), "--encoder", str(ENCODER), *changes]
     environment = os.environ | OFFLINE | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

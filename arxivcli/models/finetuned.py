@@ -42,7 +42,7 @@ class FinetunedClassifier:
         Whom a text goes with changes its logits by rounding only, about 1e-6.
         """
         logits = np.empty((len(texts), len(self.labels)), np.float32)
-        ids = tokens.encoded(self._cutter, texts)
+        ids = tokens.encoded(self._cutter, texts.to_pylist())
         lengths = np.array([len(text) for text in ids], np.int64)
 
         def fill(rows: NDArray[np.int64]) -> None:

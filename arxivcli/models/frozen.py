@@ -17,8 +17,8 @@ from safetensors.numpy import save as to_bytes
 from arxivcli import accelerators, storage
 from arxivcli.errors import FolderError
 from arxivcli.models import contributions
+from arxivcli.models.bert_encoder import BertEncoder
 from arxivcli.models.contributions import Explanation
-from arxivcli.models.encoder import Encoder
 from arxivcli.surroundings import Place
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from arxivcli.models.encoder import Encoder
 
 HEAD = "head.safetensors"
 ENCODER = "encoder"
@@ -85,7 +87,7 @@ class FrozenClassifier:
     """An encoder, a head, and what embeds (the encoder itself, or a cache before it)."""
 
     labels: tuple[str, ...]
-    encoder: Encoder
+    encoder: Encoder | BertEncoder
     head: Head
     embedder: Embedder | None = None
 
@@ -133,9 +135,17 @@ class FrozenClassifier:
             raise FolderError(f"{path} is no head of a frozen model: {error}", _HINT) from error
         if not fits:
             raise FolderError(f"the tensors of {path} do not fit together", _HINT)
-        encoder = Encoder.load(folder / ENCODER, place)
+        encoder = _encoder(folder / ENCODER, place)
         if encoder.dimension != len(head.mean):
             raise FolderError(
                 f"the encoder of {folder} gives {encoder.dimension} numbers, its head reads {len(head.mean)}", _HINT
             )
         return cls(labels, encoder, head)
+
+
+def _encoder(folder: Path, place: Place) -> Encoder | BertEncoder:
+    if place.device == "cpu" and (found := BertEncoder.load(folder)):
+        return found
+    from arxivcli.models.encoder import Encoder
+
+    return Encoder.load(folder, place)

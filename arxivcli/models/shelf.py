@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from arxivcli.models.card import Card
 
 BUILTIN = "builtin"
-_CLASSES = {
-    "fast": "arxivcli.models.fast:FastClassifier",
-    "finetuned": "arxivcli.models.finetuned:FinetunedClassifier",
-    "frozen": "arxivcli.models.frozen:FrozenClassifier",
+_LOADERS = {
+    "fast": "arxivcli.models.fast:FastClassifier.load",
+    "finetuned": "arxivcli.models.bert_classifier:load",
+    "frozen": "arxivcli.models.frozen:FrozenClassifier.load",
 }
 _TRAINEES = {
     "fast": "arxivcli.models.fast_training:FastTrainee",
@@ -75,9 +76,9 @@ def load(name: str, device: str = "auto") -> Model:
     """The model of a name or folder, its files checked. Raises UsageError, FolderError."""
     place = folder(name)
     card = cards.read(place)
-    if card.kind not in _CLASSES:
+    if card.kind not in _LOADERS:
         raise FolderError(f"{place} is of kind {card.kind}, which this program does not know", "update arxivcli")
-    classifier: Classifier = _named(_CLASSES[card.kind]).load(place, device)
+    classifier: Classifier = _named(_LOADERS[card.kind])(place, device)
     if classifier.labels != card.labels:
         raise FolderError(f"the weights of {place} have other labels than its model.json", "copy or train it again")
     return Model(card, classifier)
@@ -110,4 +111,4 @@ def trainee(kind: str) -> Any:
 
 def _named(place: str) -> Any:
     module, _, attribute = place.partition(":")
-    return getattr(import_module(module), attribute)
+    return attrgetter(attribute)(import_module(module))

@@ -69,9 +69,9 @@ def fitted(tokenizer: Tokenizer, max_length: int) -> Tokenizer:
     return copy
 
 
-def encoded(tokenizer: Tokenizer, texts: pa.StringArray) -> list[NDArray[np.int32]]:
+def encoded(tokenizer: Tokenizer, texts: Sequence[str]) -> list[NDArray[np.int32]]:
     """Ids of each text, its special tokens among them."""
-    return [np.array(found.ids, np.int32) for found in tokenizer.encode_batch_fast(texts.to_pylist())]
+    return [np.array(found.ids, np.int32) for found in tokenizer.encode_batch_fast(list(texts))]
 
 
 def of(
@@ -98,7 +98,7 @@ def of(
         progress.begin(f"tokenising {name}", len(papers.truth))
         for batch in papers.texts():
             for start in range(0, len(batch), _AT_ONCE):
-                found = encoded(tokenizer, change(batch.slice(start, _AT_ONCE)))
+                found = encoded(tokenizer, change(batch.slice(start, _AT_ONCE)).to_pylist())
                 yield found
                 progress.advance(len(found))
         progress.end()

@@ -1,0 +1,248 @@
+"""BERT's network on the CPU, one text at a time: what `transformers` computes, without its import and its padding."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import orjson
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch.nn import functional
+
+from arxivcli import parallel, storage, tensors
+from arxivcli.accelerators import ONE_THREAD
+from arxivcli.models import tokens
+from arxivcli.models.vocabulary import in_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+_ACTIVATIONS = {
+    "gelu": functional.gelu,
+    "gelu_new": lambda x: functional.gelu(x, approximate="tanh"),
+    "relu": functional.relu,
+}
+_FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+_NAMES = ("model_type", "position_embedding_type", "is_decoder", "add_cross_attention")
+_PLAIN = ("bert", "absolute", False, False)
+"""What a config says of a network that is read here; for others there is `transformers`."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Linear:
+    weight: Tensor
+    bias: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self.weight, self.bias)
+
+
+@dataclass(frozen=True, eq=False)
+class _Norm:
+    weight: Tensor
+    bias: Tensor
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return functional.layer_norm(x, self.bias.shape, self.weight, self.bias, self.eps)
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """`asked` makes queries, keys and values at once."""
+
+    asked: _Linear
+    answered: _Linear
+    answered_norm: _Norm
+    wide: _Linear
+    narrow: _Linear
+    narrow_norm: _Norm
+
+
+@dataclass(frozen=True, eq=False)
+class Bert:
+    """Embeddings and layers of BERT (Devlin et al. 2018), fp32.
+
+    Attributes:
+        words: (W, D) embeddings of token ids.
+        places: (P, D) embeddings of positions, that of a first segment added: the longest text has P tokens.
+        norm: of their sum.
+        layers: from the bottom to the top.
+        heads: of attention, in each layer.
+        activation: name of the function between the two parts of a layer.
+    """
+
+    words: Tensor
+    places: Tensor
+    norm: _Norm
+    layers: tuple[_Layer, ...]
+    heads: int
+    activation: str
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> tuple[Self, dict[str, Tensor]] | None:
+        """The network of a `config.json` and its weights, and the tensors above its layers; None where it is no BERT.
+
+        A BERT with something missing, left over or of another shape is none.
+        """
+        found = tuple(config.get(name, plain) for name, plain in zip(_NAMES, _PLAIN, strict=True))
+        fits = config["hidden_size"] % config["num_attention_heads"] == 0
+        if found != _PLAIN or config.get("hidden_act", "gelu") not in _ACTIVATIONS or not fits:
+            return None
+        left = {name.removeprefix("bert."): tensor.float() for name, tensor in weights.items()}
+        left.pop("embeddings.position_ids", None)
+        try:
+            network = cls._taken(config, left)
+        except (KeyError, ValueError):
+            return None
+        return None if any(re.match(r"embeddings\.|encoder\.", name) for name in left) else (network, left)
+
+    @classmethod
+    def _taken(cls, config: Mapping[str, Any], left: dict[str, Tensor]) -> Self:
+        """The network, its tensors taken away. Raises KeyError and ValueError where they do not fit."""
+        width, inner, eps = config["hidden_size"], config["intermediate_size"], config.get("layer_norm_eps", 1e-12)
+
+        def take(name: str, *shape: int) -> Tensor:
+            tensor = left.pop(name)
+            if tuple(tensor.shape) != shape:
+                raise ValueError(f"{name} is of shape {tuple(tensor.shape)}, not {shape}")
+            return tensor
+
+        def linear(name: str, to: int, of: int) -> _Linear:
+            return _Linear(take(f"{name}.weight", to, of), take(f"{name}.bias", to))
+
+        def norm(name: str) -> _Norm:
+            return _Norm(take(f"{name}.weight", width), take(f"{name}.bias", width), eps)
+
+        def layer(name: str) -> _Layer:
+            parts = [linear(f"{name}.attention.self.{part}", width, width) for part in ("query", "key", "value")]
+            return _Layer(
+                _Linear(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])),
+                linear(f"{name}.attention.output.dense", width, width),
+                norm(f"{name}.attention.output.LayerNorm"),
+                linear(f"{name}.intermediate.dense", inner, width),
+                linear(f"{name}.output.dense", width, inner),
+                norm(f"{name}.output.LayerNorm"),
+            )
+
+        places = take("embeddings.position_embeddings.weight", config["max_position_embeddings"], width)
+        segments = take("embeddings.token_type_embeddings.weight", config.get("type_vocab_size", 2), width)
+        return cls(
+            take("embeddings.word_embeddings.weight", config["vocab_size"], width),
+            places + segments[0],
+            norm("embeddings.LayerNorm"),
+            tuple(layer(f"encoder.layer.{number}") for number in range(config["num_hidden_layers"])),
+            config["num_attention_heads"],
+            config.get("hidden_act", "gelu"),
+        )
+
+    def every(self, ids: Tensor) -> Tensor:
+        """What the top layer says of each token of a text: (tokens,) ids to (tokens, D)."""
+        return self._read(ids, len(ids))
+
+    def first(self, ids: Tensor) -> Tensor:
+        """What it says of the first token alone, (D,): of the others the top layer makes keys and values only."""
+        return self._read(ids, 1)[0]
+
+    def _read(self, ids: Tensor, wanted: int) -> Tensor:
+        read = self.norm(self.words[ids] + self.places[: len(ids)])
+        for layer in self.layers[:-1]:
+            read = self._through(layer, read, len(ids))
+        return self._through(self.layers[-1], read, wanted)
+
+    def _through(self, layer: _Layer, read: Tensor, wanted: int) -> Tensor:
+        """One layer, for the first `wanted` tokens."""
+        tokens, width = read.shape
+        if wanted == tokens:
+            queries, keys, values = layer.asked(read).chunk(3, dim=1)
+        else:
+            weight, bias = layer.asked.weight, layer.asked.bias
+            queries = functional.linear(read[:wanted], weight[:width], bias[:width])
+            keys, values = functional.linear(read, weight[width:], bias[width:]).chunk(2, dim=1)
+        split = (1, -1, self.heads, width // self.heads)
+        queries, keys, values = (part.view(split).transpose(1, 2) for part in (queries, keys, values))
+        answers = functional.scaled_dot_product_attention(queries, keys, values)
+        answered = layer.answered(answers.transpose(1, 2).reshape(wanted, width))
+        read = layer.answered_norm(answered.add_(read[:wanted]))
+        wide = _ACTIVATIONS[self.activation](layer.wide(read))
+        return layer.narrow_norm(layer.narrow(wide).add_(read))
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What was read of a folder.
+
+    Attributes:
+        network: embeddings and layers.
+        above: tensors by name that are not theirs: pooler, head.
+        cutter: makes ids of a text, no more of them than the network has places for.
+        config: of the network.
+    """
+
+    network: Bert
+    above: dict[str, Tensor]
+    cutter: Tokenizer
+    config: dict[str, Any]
+
+    @classmethod
+    def of(cls, folder: Path) -> Self | None:
+        """What lies in a transformers folder; None where it is no BERT, or not all of one.
+
+        What is wrong with it, those say who read all kinds.
+        """
+        try:
+            config = {**orjson.loads((folder / "config.json").read_bytes())}
+            most = orjson.loads((folder / "tokenizer_config.json").read_bytes())["model_max_length"]
+            found = Bert.of(config, load_file(folder / "model.safetensors"))
+            cutter = tokens.fitted(Tokenizer.from_file(str(folder / "tokenizer.json")), int(most))
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, SafetensorError):
+            return None
+        except Exception as error:  # what tokenizers raises has no name
+            if type(error) is not Exception:
+                raise
+            return None
+        if found is None or most > len(found[0].places) or cutter.get_vocab_size() > len(found[0].words):
+            return None
+        return cls(*found, cutter, config)
+
+    @staticmethod
+    def copy(source: Path, target: Path) -> None:
+        """Copy what `of` reads. Raises StorageError."""
+        with tensors.written(target):
+            for name in _FILES:
+                storage.sync(shutil.copyfile(source / name, target / name))
+
+
+def one_by_one(read: Callable[[Tensor], Tensor], ids: list[NDArray[np.int32]], strict: bool) -> NDArray[np.float32]:
+    """What is read of the ids of each text, in their order: (texts, numbers).
+
+    Each goes through alone on a core of its own, so that neither the time nor the answer depends on its company. Where
+    there are fewer texts than cores, all cores do one after the other, which changes rounding, unless `strict`.
+    """
+
+    def alone(some: NDArray[np.int32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            found: NDArray[np.float32] = read(torch.from_numpy(some)).numpy()
+        return found
+
+    order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
+    spread = strict or len(ids) >= parallel.cores()
+    threads: AbstractContextManager[None] = ONE_THREAD if spread else nullcontext()
+    with threads:
+        answers = list((in_threads if spread else map)(alone, (ids[row] for row in order)))
+    found = np.empty((len(ids), *answers[0].shape), np.float32) if answers else np.empty((0, 0), np.float32)
+    for row, answer in zip(order, answers, strict=True):
+        found[row] = answer
+    return found
