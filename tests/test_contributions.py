@@ -14,6 +14,7 @@ from test_fast import small_model
 from arxivcli.errors import UsageError
 from arxivcli.models import contributions, shelf
 from arxivcli.models.features import tokenise
+from arxivcli.models.layer import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,30 +68,38 @@ def test_words_are_those_the_model_reads(text: str) -> None:
     assert found == tokenise(pa.array([text])).words.to_pylist()
 
 
-@given(seeds, st.integers(0, 6), st.booleans())
-def test_a_head_of_pieces_is_shared_out_without_a_rest(seed: int, count: int, layered: bool) -> None:
-    """Also one with a layer of rectified units, whose slope changes on the way."""
+@given(seeds, st.integers(0, 6), st.sampled_from([0, 1, 9]))
+def test_a_head_of_pieces_is_shared_out_without_a_rest(seed: int, count: int, units: int) -> None:
+    """Also one with a layer of rectified units that reads the head's probabilities, too: both bend on the way."""
     chance = np.random.default_rng(seed)
-    vectors = chance.normal(size=(count, 5))
-    inner = (chance.normal(size=(5, 7)), chance.normal(size=7)) if layered else None
-    outer = (chance.normal(size=(7 if layered else 5, 4)), chance.normal(size=4))
+    vectors, head, bias = chance.normal(size=(count, 5)), chance.normal(size=(5, 4)), chance.normal(size=4)
+    layer = Layer(*(chance.normal(size=shape) for shape in ((5, units), (4, units), 4, units, (units, 4))))
 
     def lead(summed: np.ndarray) -> float:
-        read = np.maximum(summed @ inner[0] + inner[1], 0) if inner else summed
-        return float(leads((read @ outer[0] + outer[1])[None])[0, 2])
+        logits = summed @ head + bias
+        return float(leads((logits + layer.added(summed, logits))[None])[0, 2])
 
-    base, values = contributions.along_ray(vectors, 2, outer, inner)
-    assert base == pytest.approx(lead(np.zeros(5)), abs=1e-9)
-    assert base + values.sum() == pytest.approx(lead(vectors.sum(axis=0)), abs=1e-9)
-    slow = [lead(vectors.sum(axis=0) * step / 2000) for step in range(2001)]
-    assert min(slow) - 1e-6 <= base + values.sum() <= max(slow) + 1e-6
+    base, values = contributions.along_ray(vectors, 2, (head, bias))
+    more, others = layer.shared_out(vectors, 2, head, bias)
+    assert base + more == pytest.approx(lead(np.zeros(5)), abs=1e-9)
+    assert base + more + (values + others).sum() == pytest.approx(lead(vectors.sum(axis=0)), abs=1e-3)
 
 
 def test_a_unit_counts_for_as_long_as_it_is_awake() -> None:
     """Of two words that together wake a unit halfway, each gets its part of the half that is left."""
-    vectors, wakes = np.array([[3.0], [1.0]]), (np.array([[1.0]]), np.array([-2.0]))
-    base, values = contributions.along_ray(vectors, 0, (np.array([[1.0, -1.0]]), np.zeros(2)), wakes)
-    assert (base, values.tolist()) == (0.0, [1.5, 0.5])
+    vectors, nothing = np.array([[3.0], [1.0]]), np.zeros((2, 1))
+    layer = Layer(np.array([[1.0]]), nothing, np.zeros(2), np.array([-2.0]), np.array([[1.0, -1.0]]))
+    base, values = layer.shared_out(vectors, 0, np.zeros((1, 2)), np.zeros(2))
+    assert (base, values.tolist()) == (0.0, pytest.approx([1.5, 0.5]))
+
+
+def test_what_makes_an_answer_likelier_counts_by_that() -> None:
+    """A unit that reads nothing but the probability of the label: each word has its part of how that grows."""
+    vectors, head = np.array([[3.0], [1.0]]), np.array([[1.0, 0.0]])
+    layer = Layer(np.zeros((1, 1)), np.array([[1.0], [0.0]]), np.zeros(2), np.zeros(1), np.array([[1.0, -1.0]]))
+    base, values = layer.shared_out(vectors, 0, head, np.zeros(2))
+    grown = 1 / (1 + np.exp(-4)) - 0.5
+    assert (base, values.tolist()) == (0.5, pytest.approx([0.75 * grown, 0.25 * grown], abs=1e-6))
 
 
 def test_the_words_a_reader_would_name(builtin: Model) -> None:

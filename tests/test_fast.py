@@ -108,7 +108,7 @@ def small_model(fine: int = 8, units: int = 0) -> FastClassifier:
     embeddings = packed(chance.normal(size=(len(vocabulary), 8)).astype(np.float32), fine)
     codes = chance.integers(0, 80, len(vocabulary)).astype(np.uint8)
     head, bias = chance.normal(size=(8, 3)).astype(np.float32), chance.normal(size=3).astype(np.float32)
-    shapes = ((8, units), units, (units, 3))
+    shapes = ((8, units), (3, units), 3, units, (units, 3))
     layer = Layer(*(chance.normal(size=shape).astype(np.float16).astype(np.float32) for shape in shapes))
     labels = ("cs.CL", "hep-th", "math.NT")
     return FastClassifier(labels, vocabulary, codes, embeddings, head, bias, layer if units else None)
@@ -161,7 +161,9 @@ def test_scores_are_the_formula(fine: int, units: int) -> None:
     hidden = sum(w / norm * rows[f] for f, w in weight.items())
     logits = hidden @ model.head + model.bias
     if model.layer:
-        logits += np.maximum(hidden @ model.layer.inner + model.layer.start, 0) @ model.layer.outer
+        likely = np.exp(logits + model.layer.level) / np.exp(logits + model.layer.level).sum()
+        units = hidden @ model.layer.inner + likely @ model.layer.likely + model.layer.start
+        logits = logits + np.maximum(units, 0) @ model.layer.outer
     np.testing.assert_allclose(model.scores(pa.array([text]))[0], logits, rtol=1e-4)
 
 
@@ -206,7 +208,7 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     short = FastClassifier(
         model.labels[:2], *(getattr(model, n) for n in ("vocabulary", "idf", "embeddings", "head", "bias"))
     )
-    unfitting = Layer(*(np.ones(shape, np.float32) for shape in ((8, 5), 4, (5, 3))))
+    unfitting = Layer(*(np.ones(shape, np.float32) for shape in ((8, 5), (3, 5), 3, 4, (5, 3))))
     for broken in (short, replace(model, layer=unfitting)):
         broken.save(tmp_path)
         with pytest.raises(FolderError, match="do not fit"):

@@ -159,30 +159,18 @@ def word_occurrences(text: str, tokens: Iterable[tuple[int, int, float]]) -> lis
 
 
 def along_ray(
-    vectors: NDArray[np.float64],
-    label: int,
-    output: tuple[NDArray[np.floating], NDArray[np.floating]],
-    hidden: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
+    vectors: NDArray[np.float64], label: int, output: tuple[NDArray[np.floating], NDArray[np.floating]]
 ) -> tuple[float, NDArray[np.float64]]:
     """The lead of a label for a sum of nothing, and what each of n summands adds to it, (n,); together the lead itself.
 
     Integrated gradients (Sundararajan, Taly and Yan 2017) along the ray from zero to the sum: of a linear head this is
-    summand times weight. A unit `relu(v @ matrix + bias)` grows by a known amount on the way, in equal parts for equal
-    ways, so the mean of its slope is that growth by the way's length, and nothing is left out.
+    summand times weight.
 
     Args:
         vectors: (n, D) the summands of what the head reads.
         label: whose lead.
-        output: matrix (D or units, L) and bias (L,).
-        hidden: matrix (D, units) and bias (units,) of a layer before it; None when there is none.
+        output: matrix (D, L) and bias (L,).
     """
     matrix, bias = (part.astype(np.float64) for part in output)
     towards = matrix[:, label] - matrix.mean(axis=1)
-    base = float(bias[label] - bias.mean())
-    if hidden is None:
-        return base, vectors @ towards
-    inner, start = (part.astype(np.float64) for part in hidden)
-    way = vectors.sum(axis=0) @ inner
-    growth = np.maximum(way + start, 0) - np.maximum(start, 0)
-    slope = np.divide(growth, way, out=(start > 0).astype(np.float64), where=way != 0)
-    return base + float(np.maximum(start, 0) @ towards), vectors @ (inner @ (slope * towards))
+    return float(bias[label] - bias.mean()), vectors @ towards

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "weights.safetensors"
 _PACKED = ("fine", "coarse", "steps", "scales")
-_LAYER = {"layer_inner": "inner", "layer_start": "start", "layer_outer": "outer"}
+_LAYER = {f"layer_{part}": part for part in ("inner", "likely", "level", "start", "outer")}
 _IDF_STEPS = 20
 _ENOUGH_TO_UNPACK = 256
 """Texts from which unpacking the whole table once is quicker than unpacking rows as they come."""
@@ -69,7 +69,8 @@ class FastClassifier:
         logits += self.bias
         if self.layer:
             for start in range(0, len(hidden), _BLOCKS):
-                logits[start : start + _BLOCKS] += self.layer.added(hidden[start : start + _BLOCKS])
+                some = slice(start, start + _BLOCKS)
+                logits[some] += self.layer.added(hidden[some], logits[some])
         return logits.reshape(-1, len(self.labels))[: len(texts)]
 
     def vectors(self, texts: pa.StringArray) -> NDArray[np.float32]:
@@ -113,12 +114,11 @@ class FastClassifier:
         return found
 
     def _towards(self, vectors: NDArray[np.float64], label: int) -> tuple[float, NDArray[np.float64]]:
-        """What the head makes of nothing, and of each of the vectors (n, D) whose sum it reads: see `along_ray`."""
+        """What head and layer make of nothing, and of each of the vectors (n, D) whose sum they read."""
         base, values = contributions.along_ray(vectors, label, (self.head, self.bias))
         if self.layer is None:
             return base, values
-        outer = (self.layer.outer, np.zeros_like(self.bias))
-        more, others = contributions.along_ray(vectors, label, outer, (self.layer.inner, self.layer.start))
+        more, others = self.layer.shared_out(vectors, label, self.head, self.bias)
         return base + more, values + others
 
     @cached_property

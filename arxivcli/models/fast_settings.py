@@ -20,7 +20,7 @@ class FastSettings(Settings):
     stacked: int = Field(0, ge=0, le=4096)
     stacked_epochs: int = Field(12, ge=1, le=1000)
     stacked_lr: float = Field(0.001, gt=0)
-    stacked_dropout: float = Field(0.2, ge=0, lt=1)
+    stacked_dropout: float = Field(0.3, ge=0, lt=1)
     min_count: int = Field(6, ge=1)
     max_words: int = Field(50_000, ge=1)
     max_pairs: int = Field(330_000, ge=0)

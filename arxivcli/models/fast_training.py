@@ -83,6 +83,8 @@ class FastTrainee:
         self._mean = np.zeros((len(vocabulary) + 1, len(labels)), np.float32)
         """The finished members' mean: a row of logits a feature, the biases last."""
         self._finished = 0
+        self._next = 0
+        """The step to come."""
         self._member = self._new_member(0)
         self._stacking: Stacking | None = None
         answers = len(self._unseen.rows) if self._unseen else papers
@@ -121,6 +123,7 @@ class FastTrainee:
 
     def step(self, number: int) -> float:
         """Learn from the batch of global step `number`; its loss."""
+        self._next = number + 1
         if self._finished < self.settings.members and number == (self._finished + 1) * self._steps_of_member:
             self._finish_member()
         if number >= self._steps_of_members:
@@ -229,6 +232,7 @@ class FastTrainee:
     def state(self) -> dict[str, NDArray[Any]]:
         """The member in training, the mean of those before it, their answers, and the layer that learns from them."""
         state = self._member.state() | {"mean": self._mean, "finished": np.array(self._finished)}
+        state["next"] = np.array(self._next)
         if self._unseen:
             state["answers"] = self._unseen.answers
         if self._stacking:
@@ -238,7 +242,7 @@ class FastTrainee:
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Go back to a state."""
         self._member.restore(state)
-        self._mean, self._finished = state["mean"].copy(), int(state["finished"])
+        self._mean, self._finished, self._next = state["mean"].copy(), int(state["finished"]), int(state["next"])
         if self._unseen:
             self._seen = self._unseen.seen(self._finished)
             self._unseen.answers[:] = state["answers"]
@@ -256,13 +260,16 @@ class FastTrainee:
         """
         if self._stacking:
             return {"matrix": self._mean, **self._stacking.weights()}
-        whole = self._finished == 0 or self._member.steps >= self._steps_of_member
+        whole = self._finished == 0 or self._next >= (self._finished + 1) * self._steps_of_member
         return {"matrix": self._with_current() if whole else self._mean}
 
     @property
     def provisional(self) -> bool:
-        """Whether a layer is still to come."""
-        return self._unseen is not None and self._stacking is None
+        """Whether a layer is still to come, or to be finished: at the end of its rates it is best.
+
+        Before, its answers to the validation papers waver by more than what the last epochs bring.
+        """
+        return self._unseen is not None and self._next < self.epochs * self.steps_per_epoch
 
     def facts(self) -> dict[str, Any]:
         """Nothing: the settings say it all."""
@@ -281,10 +288,9 @@ class FastTrainee:
             matrix, self._documents.astype(np.float64) * np.square(self._idf), curved, widths
         )
         packed = packing.packed(embeddings, widths[0])
-        layer = None
+        layer, shifted = None, bias + shift
         if "inner" in weights:
-            layer, bias = stacking.on_vectors(head, bias, weights["inner"], weights["outer"])
-        shifted = (bias + shift).astype(np.float32)
+            layer, shifted = stacking.on_vectors(head, bias, shift, weights["inner"], weights["outer"])
         return FastClassifier(self.labels, self.vocabulary, self._idf_codes, packed, head, shifted, layer)
 
 

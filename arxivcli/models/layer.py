@@ -1,4 +1,4 @@
-"""A hidden layer beside a linear head: units of a vector, and what they add to its logits."""
+"""A hidden layer beside a linear head: units of a vector and of the head's answer, and what they add to its logits."""
 
 from __future__ import annotations
 
@@ -12,24 +12,72 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
+_STEPS = 32
+"""Steps of the way from nothing to a text, on which what units add is shared out: the rest is below a thousandth."""
+
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Units `relu(v @ inner + start)` (U,) of vectors v (D,), which add `units @ outer` (L,) to the logits."""
+    """Units `relu(v @ inner + softmax(l + level) @ likely + start)` (U,), which add `units @ outer` (L,) to logits.
+
+    v (D,) is the vector that the head reads, l (L,) are its logits. `level` takes out of them what was learned with the
+    layer or is shifted after it, so that the probabilities are those it was trained on.
+    """
 
     inner: Floats
+    likely: Floats
+    level: Floats
     start: Floats
     outer: Floats
 
     def fits(self, width: int, labels: int) -> bool:
         """Whether all parts are of the same units, for vectors and labels of so many numbers."""
         units = len(self.start)
-        return self.inner.shape == (width, units) and self.outer.shape == (units, labels)
+        return (
+            self.inner.shape == (width, units)
+            and self.likely.shape == self.outer.shape[::-1] == (labels, units)
+            and self.level.shape == (labels,)
+        )
 
-    def added(self, vectors: Floats) -> Floats:
-        """What is added to the logits of vectors (..., D)."""
+    def added(self, vectors: Floats, logits: Floats) -> Floats:
+        """What is added to the logits (..., L) of vectors (..., D)."""
         units = np.matmul(vectors, self.inner)
+        units += np.matmul(_softmax(logits + self.level), self.likely)
         units += self.start
         np.maximum(units, 0, out=units)
         added: Floats = np.matmul(units, self.outer)
         return added
+
+    def shared_out(
+        self, vectors: NDArray[np.float64], label: int, head: Floats, bias: Floats
+    ) -> tuple[float, NDArray[np.float64]]:
+        """What the layer adds to the lead of a label for a sum of nothing, and how much each of n summands adds, (n,).
+
+        Integrated gradients as in `contributions.along_ray`, in steps: in each of them a unit grows by a known amount,
+        and how the probabilities change is known at both ends and in the middle (Simpson's rule).
+
+        Args:
+            vectors: (n, D) the summands of what the head reads.
+            label: whose lead.
+            head: (D, L), with `bias` (L,): the logits of a vector.
+            bias: see there.
+        """
+        whole, outer = vectors.sum(axis=0), self.outer.astype(np.float64)
+        towards = outer[:, label] - outer.mean(axis=1)
+        at = np.linspace(0, 1, 2 * _STEPS + 1)[:, None]
+        likely = _softmax(at * (whole @ head) + bias + self.level)
+        units = at[::2] * (whole @ self.inner) + likely[::2] @ self.likely + self.start
+        growth, way = np.diff(np.maximum(units, 0), axis=0), np.diff(units, axis=0)
+        slopes = np.divide(growth, way, out=(units[1:] > 0).astype(np.float64), where=way != 0) * towards
+        pulls = slopes @ self.likely.T
+        through = np.zeros(len(bias))
+        for some, share in ((likely[:-1:2], 1 / 6), (likely[1::2], 4 / 6), (likely[2::2], 1 / 6)):
+            through += share * (some * (pulls - (some * pulls).sum(axis=1, keepdims=True))).mean(axis=0)
+        values = vectors @ (self.inner @ slopes.mean(axis=0) + head @ through)
+        return float(np.maximum(units[0], 0) @ towards), values
+
+
+def _softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
+    likely: NDArray[np.floating] = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    likely /= likely.sum(axis=-1, keepdims=True)
+    return likely

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from arxivcli.models.descent import adam, cross_entropy
+from arxivcli.models.descent import adam, cross_entropy, log_softmax
 from arxivcli.models.layer import Layer
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 _SPREAD = np.float32(1 / 3)
-"""What centred logits, which are of about three, are multiplied by: Adam's rates are for numbers of about one."""
+_LIKELY = np.float32(2)
+"""What centred logits, which are of about three, and probabilities are multiplied by: Adam's rates are for numbers of
+about one.
+"""
 
 
 _LEAST = 1e-6
@@ -47,11 +50,11 @@ class Answers:
 
 
 class Stacking:
-    """The layer in training: it reads logits (n, L), each less their mean, and corrects them."""
+    """The layer in training: it reads logits (n, L), each less their mean, and their softmax, and corrects them."""
 
     def __init__(self, labels: int, units: int, chance: np.random.Generator) -> None:
-        reach = labels**-0.5
-        self.inner = chance.uniform(-reach, reach, (labels + 1, units)).astype(np.float32)
+        reach = (2 * labels) ** -0.5
+        self.inner = chance.uniform(-reach, reach, (2 * labels + 1, units)).astype(np.float32)
         self.outer = np.zeros((2, units + 1, labels), np.float32)
         """One head for the label and one for all that are listed; last rows are biases. At first nothing changes."""
         self._moments = [np.zeros((2, *part.shape), np.float32) for part in (self.inner, self.outer)]
@@ -99,7 +102,7 @@ class Stacking:
         self._moments = [state[f"moments{number}"].copy() for number in range(2)]
 
     def weights(self) -> dict[str, Floats]:
-        """`inner` (L + 1, U) and `outer` (U + 1, L)."""
+        """`inner` (2 L + 1, U) and `outer` (U + 1, L)."""
         return {"inner": self.inner, "outer": self.outer[0]}
 
 
@@ -110,17 +113,20 @@ def corrected(logits: Floats, inner: Floats, outer: Floats) -> Floats:
     return better
 
 
-def on_vectors(head: Floats, bias: Floats, inner: Floats, outer: Floats) -> tuple[Layer, Floats]:
-    """The same layer on vectors (D,) whose logits are `v @ head + bias`, and a bias (L,) with its own.
+def on_vectors(head: Floats, bias: Floats, shift: Floats, inner: Floats, outer: Floats) -> tuple[Layer, Floats]:
+    """The same layer on vectors (D,) whose logits are `v @ head + bias`, and a bias (L,) with its own and the shift.
 
     Its numbers are those that half precision keeps.
     """
+    of_logits, of_likely = inner[: len(bias)], inner[len(bias) : -1]
     centred = (head - head.mean(axis=1, keepdims=True)) * _SPREAD
-    start = (bias - bias.mean()) * _SPREAD @ inner[:-1] + inner[-1]
-    parts = (centred @ inner[:-1], start, outer[:-1])
-    return Layer(*(part.astype(np.float16).astype(np.float32) for part in parts)), bias + outer[-1]
+    start = (bias - bias.mean()) * _SPREAD @ of_logits + inner[-1]
+    more = outer[-1] + shift
+    parts = (centred @ of_logits, of_likely * _LIKELY, -more, start, outer[:-1])
+    return Layer(*(part.astype(np.float16).astype(np.float32) for part in parts)), bias + more
 
 
 def _read(logits: Floats) -> Floats:
-    read: Floats = (logits - logits.mean(axis=1, keepdims=True)) * _SPREAD
-    return read
+    centred = (logits - logits.mean(axis=1, keepdims=True)) * _SPREAD
+    likely = np.exp(log_softmax(logits)) * _LIKELY
+    return np.hstack([centred, likely])
