@@ -40,13 +40,13 @@ def test_it_is_small_and_only_data() -> None:
 def test_its_card_says_how_good_it_is(builtin: shelf.Model) -> None:
     measured = builtin.card.metrics["test"]["arxiv"]["whole"]
     assert measured["papers"] > 10_000
-    assert measured["top1"] >= 0.665
-    assert measured["top3"] >= 0.900
-    assert measured["top5"] >= 0.950
-    assert measured["any_listed"] >= 0.810
-    assert measured["ece"] <= 0.02
+    assert measured["top1"] >= 0.675
+    assert measured["top3"] >= 0.905
+    assert measured["top5"] >= 0.953
+    assert measured["any_listed"] >= 0.815
+    assert measured["ece"] <= 0.017
     titles = builtin.card.metrics["test"]["arxiv"]["title_only"]
-    assert titles["top1"] >= 0.55
+    assert titles["top1"] >= 0.565
     assert titles["ece"] <= 0.02
     told = (FOLDER / "README.md").read_text("utf-8")
     for heading in ("By archive", "By year", "By length", "title only", "no papers", "Where it is bad"):

@@ -38,7 +38,7 @@ _ENOUGH_TO_UNPACK = 256
 """Texts from which unpacking the whole table once is quicker than unpacking rows as they come."""
 _BLOCK = 8
 """Texts that go through the head at once, the last of them padded: a product of always the same shape, so that a text's
-bits cannot depend on its company. Eight rows all take one road through a BLAS (64 do not), and it starts no threads.
+bits cannot depend on its company. Eight rows all take one road through a BLAS (64 do not).
 """
 _BLOCKS = 16
 """Blocks that go through the hidden layer at once: as many as stay in the processor's cache."""
