@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-_STEPS = 32
+_STEPS = 16
 """Steps of the way from nothing to a text, on which what units add is shared out: the rest is below a thousandth."""
 
 
@@ -66,10 +66,10 @@ class Layer:
         towards = outer[:, label] - outer.mean(axis=1)
         at = np.linspace(0, 1, 2 * _STEPS + 1)[:, None]
         likely = _softmax(at * (whole @ head) + bias + self.level)
-        units = at[::2] * (whole @ self.inner) + likely[::2] @ self.likely + self.start
+        units = at[::2] * (whole @ self.inner) + likely[::2].astype(np.float32) @ self.likely + self.start
         growth, way = np.diff(np.maximum(units, 0), axis=0), np.diff(units, axis=0)
         slopes = np.divide(growth, way, out=(units[1:] > 0).astype(np.float64), where=way != 0) * towards
-        pulls = slopes @ self.likely.T
+        pulls = slopes.astype(np.float32) @ self.likely.T
         through = np.zeros(len(bias))
         for some, share in ((likely[:-1:2], 1 / 6), (likely[1::2], 4 / 6), (likely[2::2], 1 / 6)):
             through += share * (some * (pulls - (some * pulls).sum(axis=1, keepdims=True))).mean(axis=0)
