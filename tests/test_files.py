@@ -352,13 +352,13 @@ def zipped(**members: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("a.jsonl.gz", gzip.compress(ONE)),
-        ("a.jsonl.gz", gzip.compress(ONE) + gzip.compress(b"")),
+        ("a.jsonl.gz", gzip.compress(ONE, mtime=0)),
+        ("a.jsonl.gz", gzip.compress(ONE, mtime=0) + gzip.compress(b"", mtime=0)),
         ("a.jsonl.zst", pa.compress(ONE, "zstd", asbytes=True)),
         ("a.zip", zipped(**{"../../outside.json": ONE})),
         ("a.zip", zipped(**{"folder/": b"", "__MACOSX/x": b"", "folder/a.json": ONE})),
-        ("no-suffix", gzip.compress(ONE)),
-        ("wrong.csv", gzip.compress(ONE)),
+        ("no-suffix", gzip.compress(ONE, mtime=0)),
+        ("wrong.csv", gzip.compress(ONE, mtime=0)),
         ("wrong.parquet", ONE),
         ("wrong.json.gz", ONE),
     ],
@@ -375,8 +375,12 @@ MUCH = b"".join(json.dumps(record).encode() + b"\n" for record in records(2000))
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.jsonl.gz", gzip.compress(MUCH)[:-40], "damaged or cut off"),
-        ("a.jsonl.gz", gzip.compress(MUCH)[:2000] + b"\x00" * 99 + gzip.compress(MUCH)[2099:], "damaged or cut off"),
+        ("a.jsonl.gz", gzip.compress(MUCH, mtime=0)[:-40], "damaged or cut off"),
+        (
+            "a.jsonl.gz",
+            gzip.compress(MUCH, mtime=0)[:2000] + b"\x00" * 99 + gzip.compress(MUCH, mtime=0)[2099:],
+            "damaged or cut off",
+        ),
         ("a.jsonl.zst", pa.compress(MUCH, "zstd", asbytes=True)[:-9], "damaged or cut off"),
         ("a.zip", zipped(a=MUCH)[:-60], "damaged or cut off"),
         (
