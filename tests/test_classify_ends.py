@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from classifying import MANY, PROGRAM, run, said
+from classifying import PROGRAM, run, said
 
 from arxivcli import storage
 from arxivcli.errors import StorageError
@@ -272,11 +272,14 @@ def test_what_a_terminal_shows(model: Path, tmp_path: Path) -> None:
     assert "\x1b" not in shown
 
 
-def test_a_long_table_has_one_header(model: Path, many: Path) -> None:
-    done = run(many, "-m", model, "-f", "table", "--coverage", "0.9", COLUMNS="100")
+def test_a_long_table_has_one_header(model: Path, many: Path, tmp_path: Path) -> None:
+    """Also where it comes in several batches."""
+    some = tmp_path / "some.jsonl"
+    some.write_bytes(b"".join(many.read_bytes().splitlines(keepends=True)[:9_000]))
+    done = run(some, "-m", model, "-f", "table", "--coverage", "0.9", COLUMNS="100")
     assert done.returncode == 0
     shown = done.stdout.decode().splitlines()
-    assert len(shown) == MANY + 2
+    assert len(shown) == 9_000 + 2
     assert sum("confidence" in line for line in shown) == 1
     assert len({len(line) for line in shown}) == 1
 
