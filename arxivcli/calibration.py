@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 COVERAGES = tuple(round(0.50 + 0.01 * step, 2) for step in range(50))
 """The coverages (0.50 to 0.99) whose conformal quantiles are stored with a model."""
@@ -55,12 +57,12 @@ class Calibration:
                 raise ValueError(f"the quantile {quantile} of coverage {coverage} is not between 0 and 1")
 
 
-def probabilities(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float32]:
-    """Softmax of logits / temperature: float32 (n, L), rows sum to one."""
-    scaled = logits / np.float32(temperature)
-    scaled -= scaled.max(axis=1, keepdims=True, initial=-np.inf) if len(scaled) else 0
+def probabilities(logits: NDArray[_Float], temperature: float = 1.0) -> NDArray[_Float]:
+    """Softmax of logits / temperature: (..., L), which sum to one."""
+    scaled: NDArray[_Float] = logits / np.float32(temperature)
+    scaled -= scaled.max(axis=-1, keepdims=True, initial=-np.inf) if len(scaled) else 0
     np.exp(scaled, out=scaled)
-    scaled /= scaled.sum(axis=1, keepdims=True)
+    scaled /= scaled.sum(axis=-1, keepdims=True)
     return scaled
 
 

@@ -100,6 +100,13 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def sync_files(folder: Path) -> None:
+    """All files of a folder and those below it."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            sync(path)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames inside `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -122,8 +122,10 @@ def test_reasons_are_those_of_transformers(classifier: Path) -> None:
 )
 def test_what_is_another_network_is_left_to_transformers(classifier: Path, config: dict[str, Any]) -> None:
     changed(classifier, **config)
-    assert isinstance(said(bert_classifier.load, classifier), FinetunedClassifier | str)
-    assert type(said(bert_classifier.load, classifier)) is type(said(FinetunedClassifier.load, classifier))
+    ours, theirs = (said(load, classifier) for load in (bert_classifier.load, FinetunedClassifier.load))
+    assert isinstance(ours, FinetunedClassifier | str)
+    assert type(ours) is type(theirs)
+    assert ours == theirs or isinstance(ours, FinetunedClassifier)
 
 
 def said(load: Callable[[Path, str], Any], folder: Path) -> Any:
@@ -175,14 +177,14 @@ def test_half_precision_on_disk_is_calculated_in_full(classifier: Path) -> None:
 def test_embeddings_are_those_of_sentence_transformers(tmp_path: Path, length: int | None) -> None:
     theirs = Encoder.load(ENCODER, Place(), length)
     theirs.save(tmp_path / "encoder")
-    ours = BertEncoder.load(tmp_path / "encoder")
+    ours = BertEncoder.of(tmp_path / "encoder")
     assert ours
     assert ours.dimension == theirs.dimension == 384
     texts = texts_of(12).to_pylist()
     np.testing.assert_allclose(ours.embed(texts).astype(np.float32), theirs.embed(texts).astype(np.float32), atol=2e-4)
     assert ours.embed([]).shape == (0, 384)
     ours.save(tmp_path / "copy")
-    again = BertEncoder.load(tmp_path / "copy")
+    again = BertEncoder.of(tmp_path / "copy")
     assert again
     np.testing.assert_array_equal(again.embed(texts), ours.embed(texts))
     cut = slice(0, 30) if length else slice(None)
@@ -203,7 +205,7 @@ def test_pooling_is_as_the_folder_says(tmp_path: Path, mode: str, normalised: bo
     parts = [small, modules.Pooling(32, pooling_mode=mode), *([modules.Normalize()] if normalised else [])]
     network = SentenceTransformer(modules=parts, device="cpu")
     network.save(str(tmp_path / "encoder"), create_model_card=False)
-    ours, texts = BertEncoder.load(tmp_path / "encoder"), texts_of(4).to_pylist()
+    ours, texts = BertEncoder.of(tmp_path / "encoder"), texts_of(4).to_pylist()
     if mode == "max":
         assert ours is None
     else:
@@ -223,9 +225,9 @@ def test_pooling_is_as_the_folder_says(tmp_path: Path, mode: str, normalised: bo
 )
 def test_other_encoders_are_left_to_sentence_transformers(tmp_path: Path, name: str, content: Any) -> None:
     Encoder.load(ENCODER, Place()).save(tmp_path / "encoder")
-    assert BertEncoder.load(tmp_path / "encoder")
+    assert BertEncoder.of(tmp_path / "encoder")
     (tmp_path / "encoder" / name).write_text(json.dumps(content))
-    assert BertEncoder.load(tmp_path / "encoder") is None
+    assert BertEncoder.of(tmp_path / "encoder") is None
 
 
 def test_nothing_of_transformers_is_imported_for_it(classifier: Path, tmp_path: Path) -> None:
@@ -234,7 +236,7 @@ def test_nothing_of_transformers_is_imported_for_it(classifier: Path, tmp_path: 
         "import sys; from pathlib import Path; import pyarrow as pa;"
         "from arxivcli.models import bert_classifier; from arxivcli.models.bert_encoder import BertEncoder;"
         f"bert_classifier.load(Path({str(classifier)!r})).scores(pa.array(['Galaxies', 'Quarks']));"
-        f"BertEncoder.load(Path({str(tmp_path / 'encoder')!r})).embed(['Galaxies']);"
+        f"BertEncoder.of(Path({str(tmp_path / 'encoder')!r})).embed(['Galaxies']);"
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)

@@ -79,7 +79,9 @@ def test_a_head_of_pieces_is_shared_out_without_a_rest(seed: int, count: int, un
         logits = summed @ head + bias
         return float(leads((logits + layer.added(summed, logits))[None])[0, 2])
 
-    base, values = contributions.along_ray(vectors, 2, (head, bias))
+    base, values = contributions.along_ray(vectors, 2, head, bias)
+    linear = leads((vectors.sum(axis=0) @ head + bias)[None])[0, 2]
+    assert base + values.sum() == pytest.approx(linear, abs=1e-9)
     more, others = layer.shared_out(vectors, 2, head, bias)
     assert base + more == pytest.approx(lead(np.zeros(5)), abs=1e-5)
     assert base + more + (values + others).sum() == pytest.approx(lead(vectors.sum(axis=0)), rel=1e-3, abs=1e-2)

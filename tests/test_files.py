@@ -9,6 +9,7 @@ import re
 import tempfile
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -341,6 +342,10 @@ def test_parquet_with_damaged_ids_text_or_bytes(tmp_path: Path) -> None:
 ONE = b'{"title": "A"}\n'
 
 
+gzipped = partial(gzip.compress, mtime=0)
+"""The same bytes in every second: they name tests."""
+
+
 def zipped(**members: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -352,13 +357,13 @@ def zipped(**members: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("a.jsonl.gz", gzip.compress(ONE, mtime=0)),
-        ("a.jsonl.gz", gzip.compress(ONE, mtime=0) + gzip.compress(b"", mtime=0)),
+        ("a.jsonl.gz", gzipped(ONE)),
+        ("a.jsonl.gz", gzipped(ONE) + gzipped(b"")),
         ("a.jsonl.zst", pa.compress(ONE, "zstd", asbytes=True)),
         ("a.zip", zipped(**{"../../outside.json": ONE})),
         ("a.zip", zipped(**{"folder/": b"", "__MACOSX/x": b"", "folder/a.json": ONE})),
-        ("no-suffix", gzip.compress(ONE, mtime=0)),
-        ("wrong.csv", gzip.compress(ONE, mtime=0)),
+        ("no-suffix", gzipped(ONE)),
+        ("wrong.csv", gzipped(ONE)),
         ("wrong.parquet", ONE),
         ("wrong.json.gz", ONE),
     ],
@@ -375,10 +380,10 @@ MUCH = b"".join(json.dumps(record).encode() + b"\n" for record in records(2000))
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("a.jsonl.gz", gzip.compress(MUCH, mtime=0)[:-40], "damaged or cut off"),
+        ("a.jsonl.gz", gzipped(MUCH)[:-40], "damaged or cut off"),
         (
             "a.jsonl.gz",
-            gzip.compress(MUCH, mtime=0)[:2000] + b"\x00" * 99 + gzip.compress(MUCH, mtime=0)[2099:],
+            gzipped(MUCH)[:2000] + b"\x00" * 99 + gzipped(MUCH)[2099:],
             "damaged or cut off",
         ),
         ("a.jsonl.zst", pa.compress(MUCH, "zstd", asbytes=True)[:-9], "damaged or cut off"),
@@ -431,7 +436,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         (ONE * 2, "jsonl", ["A", "A"]),
         (b"[" + ONE + b"]", "json", ["A"]),
         (b"title\nA\n", "csv", ["A"]),
-        (gzip.compress(b"id\ttitle\n1\tA\n", mtime=0), "tsv", ["A"]),
+        (gzipped(b"id\ttitle\n1\tA\n"), "tsv", ["A"]),
         (zipped(a=ONE), "json", ["A"]),
     ],
 )

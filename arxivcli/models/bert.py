@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-from contextlib import nullcontext
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,7 +22,6 @@ from arxivcli.models.vocabulary import in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -92,27 +90,14 @@ class Bert:
     activation: str
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> tuple[Self, dict[str, Tensor]] | None:
-        """The network of a `config.json` and its weights, and the tensors above its layers; None where it is no BERT.
+    def of(cls, config: Mapping[str, Any], left: dict[str, Tensor]) -> Self:
+        """The network of a `config.json`, its tensors taken away from those that are left.
 
-        A BERT with something missing, left over or of another shape is none.
+        Raises KeyError and ValueError where they do not fit.
         """
-        found = tuple(config.get(name, plain) for name, plain in zip(_NAMES, _PLAIN, strict=True))
-        fits = config["hidden_size"] % config["num_attention_heads"] == 0
-        if found != _PLAIN or config.get("hidden_act", "gelu") not in _ACTIVATIONS or not fits:
-            return None
-        left = {name.removeprefix("bert."): tensor.float() for name, tensor in weights.items()}
-        left.pop("embeddings.position_ids", None)
-        try:
-            network = cls._taken(config, left)
-        except (KeyError, ValueError):
-            return None
-        return None if any(re.match(r"embeddings\.|encoder\.", name) for name in left) else (network, left)
-
-    @classmethod
-    def _taken(cls, config: Mapping[str, Any], left: dict[str, Tensor]) -> Self:
-        """The network, its tensors taken away. Raises KeyError and ValueError where they do not fit."""
         width, inner, eps = config["hidden_size"], config["intermediate_size"], config.get("layer_norm_eps", 1e-12)
+        if width % config["num_attention_heads"]:
+            raise ValueError(f"{width} numbers cannot be shared by {config['num_attention_heads']} heads")
 
         def take(name: str, *shape: int) -> Tensor:
             tensor = left.pop(name)
@@ -203,19 +188,25 @@ class Opened:
         What is wrong with it, those say who read all kinds.
         """
         try:
-            config = {**orjson.loads((folder / "config.json").read_bytes())}
-            most = orjson.loads((folder / "tokenizer_config.json").read_bytes())["model_max_length"]
-            found = Bert.of(config, load_file(folder / "model.safetensors"))
+            config = {**read_json(folder / "config.json")}
+            if not _is_plain(config):
+                return None
+            most = read_json(folder / "tokenizer_config.json")["model_max_length"]
             cutter = tokens.fitted(Tokenizer.from_file(str(folder / "tokenizer.json")), int(most))
+            weights = load_file(folder / "model.safetensors")
+            left = {name.removeprefix("bert."): tensor.float() for name, tensor in weights.items()}
+            left.pop("embeddings.position_ids", None)
+            network = Bert.of(config, left)
         except (OSError, ValueError, KeyError, TypeError, OverflowError, SafetensorError):
             return None
         except Exception as error:  # what tokenizers raises has no name
             if type(error) is not Exception:
                 raise
             return None
-        if found is None or most > len(found[0].places) or cutter.get_vocab_size() > len(found[0].words):
+        unread = any(name.startswith(("embeddings.", "encoder.")) for name in left)
+        if unread or most > len(network.places) or cutter.get_vocab_size() > len(network.words):
             return None
-        return cls(*found, cutter, config)
+        return cls(network, left, cutter, config)
 
     @staticmethod
     def copy(source: Path, target: Path) -> None:
@@ -225,24 +216,35 @@ class Opened:
                 storage.sync(shutil.copyfile(source / name, target / name))
 
 
-def one_by_one(read: Callable[[Tensor], Tensor], ids: list[NDArray[np.int32]], strict: bool) -> NDArray[np.float32]:
-    """What is read of the ids of each text, in their order: (texts, numbers).
+def read_json(path: Path) -> Any:
+    """What a JSON file says. Raises OSError and ValueError."""
+    return orjson.loads(path.read_bytes())
+
+
+def _is_plain(config: Mapping[str, Any]) -> bool:
+    found = tuple(config.get(name, plain) for name, plain in zip(_NAMES, _PLAIN, strict=True))
+    return found == _PLAIN and config.get("hidden_act", "gelu") in _ACTIVATIONS
+
+
+def one_by_one(
+    read: Callable[[Tensor], Tensor], ids: list[NDArray[np.int32]], width: int, strict: bool
+) -> NDArray[np.float32]:
+    """What is read of the ids of each text, in their order: (texts, width).
 
     Each goes through alone on a core of its own, so that neither the time nor the answer depends on its company. Where
     there are fewer texts than cores, all cores do one after the other, which changes rounding, unless `strict`.
     """
+    found = np.empty((len(ids), width), np.float32)
 
-    def alone(some: NDArray[np.int32]) -> NDArray[np.float32]:
+    def fill(row: int) -> None:
         with torch.inference_mode():
-            found: NDArray[np.float32] = read(torch.from_numpy(some)).numpy()
-        return found
+            found[row] = read(torch.from_numpy(ids[row])).numpy()
 
-    order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
-    spread = strict or len(ids) >= parallel.cores()
-    threads: AbstractContextManager[None] = ONE_THREAD if spread else nullcontext()
-    with threads:
-        answers = list((in_threads if spread else map)(alone, (ids[row] for row in order)))
-    found = np.empty((len(ids), *answers[0].shape), np.float32) if answers else np.empty((0, 0), np.float32)
-    for row, answer in zip(order, answers, strict=True):
-        found[row] = answer
+    longest_first = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
+    if strict or len(ids) >= parallel.cores():
+        with ONE_THREAD:
+            deque(in_threads(fill, longest_first), maxlen=0)
+    else:
+        for row in longest_first:
+            fill(row)
     return found

@@ -54,7 +54,7 @@ class BertClassifier:
     def scores(self, texts: pa.StringArray) -> NDArray[np.float32]:
         """Logits, float32 (len(texts), len(labels))."""
         ids = tokens.encoded(self.opened.cutter, texts.to_pylist())
-        return bert.one_by_one(self._logits, ids, strict=False).reshape(len(ids), len(self.labels))
+        return bert.one_by_one(self._logits, ids, len(self.labels), strict=False)
 
     def _logits(self, ids: Tensor) -> Tensor:
         pool, pool_bias, head, bias = (self.opened.above[name] for name in _HEAD)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import orjson
 from torch.nn import functional
 
 from arxivcli import storage, tensors
@@ -28,6 +27,15 @@ if TYPE_CHECKING:
 _POOLS = {"mean": lambda found: found.mean(dim=0), "cls": lambda found: found[0]}
 
 
+def load(folder: Path, place: Place) -> BertEncoder | Encoder:
+    """The encoder of a folder, read by sentence-transformers unless it is a BERT for the CPU. Raises FolderError."""
+    if place.device == "cpu" and (found := BertEncoder.of(folder)):
+        return found
+    from arxivcli.models.encoder import Encoder
+
+    return Encoder.load(folder, place)
+
+
 @dataclass(frozen=True, eq=False)
 class BertEncoder:
     """What was read of a sentence-transformers folder: how its tokens become one embedding, and the folder.
@@ -42,13 +50,13 @@ class BertEncoder:
     folder: Path
 
     @classmethod
-    def load(cls, folder: Path) -> Self | None:
+    def of(cls, folder: Path) -> Self | None:
         """Read a folder that sentence-transformers wrote; None for anything but a BERT, its pooling and its norm."""
         try:
-            parts = _json(folder / "modules.json")
+            parts = bert.read_json(folder / "modules.json")
             kinds, paths = [part["type"].rpartition(".")[2] for part in parts], [part["path"] for part in parts]
-            pooling = _json(folder / paths[1] / "config.json")
-            told = _json(folder / "config_sentence_transformers.json")
+            pooling = bert.read_json(folder / paths[1] / "config.json")
+            told = bert.read_json(folder / "config_sentence_transformers.json")
             prompted = told["prompts"].get(told["default_prompt_name"] or "")
         except (OSError, ValueError, LookupError, TypeError):
             return None
@@ -68,8 +76,7 @@ class BertEncoder:
     def embed(self, texts: Sequence[str]) -> NDArray[np.float16]:
         """(len(texts), dimension), in their order."""
         ids = tokens.encoded(self.opened.cutter, texts)
-        found = bert.one_by_one(self._embedding, ids, strict=True)
-        return found.reshape(len(ids), self.dimension).astype(np.float16)
+        return bert.one_by_one(self._embedding, ids, self.dimension, strict=True).astype(np.float16)
 
     def _embedding(self, ids: Tensor) -> Tensor:
         pooled: Tensor = _POOLS[self.pool](self.opened.network.every(ids))
@@ -85,16 +92,10 @@ class BertEncoder:
         """Copy the folder. Raises StorageError."""
         with tensors.written(folder):
             shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-            for path in folder.rglob("*"):
-                if path.is_file():
-                    storage.sync(path)
+            storage.sync_files(folder)
 
     @cached_property
     def _with_slopes(self) -> Encoder:
         from arxivcli.models.encoder import Encoder
 
         return Encoder.load(self.folder, Place())
-
-
-def _json(path: Path) -> Any:
-    return orjson.loads(path.read_bytes())

@@ -158,8 +158,14 @@ def word_occurrences(text: str, tokens: Iterable[tuple[int, int, float]]) -> lis
     ]
 
 
+def towards(matrix: NDArray[np.floating], label: int) -> NDArray[np.floating]:
+    """How the lead of a label changes with each number that a matrix (D, L) makes logits of, (D,)."""
+    changes: NDArray[np.floating] = matrix[:, label] - matrix.mean(axis=1)
+    return changes
+
+
 def along_ray(
-    vectors: NDArray[np.float64], label: int, output: tuple[NDArray[np.floating], NDArray[np.floating]]
+    vectors: NDArray[np.float64], label: int, head: NDArray[np.float32], bias: NDArray[np.float32]
 ) -> tuple[float, NDArray[np.float64]]:
     """The lead of a label for a sum of nothing, and what each of n summands adds to it, (n,); together the lead itself.
 
@@ -169,8 +175,8 @@ def along_ray(
     Args:
         vectors: (n, D) the summands of what the head reads.
         label: whose lead.
-        output: matrix (D, L) and bias (L,).
+        head: (D, L), with `bias` (L,): the logits of a vector.
+        bias: see there.
     """
-    matrix, bias = (part.astype(np.float64) for part in output)
-    towards = matrix[:, label] - matrix.mean(axis=1)
-    return float(bias[label] - bias.mean()), vectors @ towards
+    base = towards(bias.astype(np.float64)[None], label)[0]
+    return float(base), vectors @ towards(head.astype(np.float64), label)

@@ -190,9 +190,7 @@ class Encoder:
         """Write it as a sentence-transformers folder: safetensors, tokeniser, settings. Raises StorageError."""
         with tensors.written(folder):
             self._network.save(str(folder), create_model_card=False, safe_serialization=True)
-            for path in folder.rglob("*"):
-                if path.is_file():
-                    storage.sync(path)
+            storage.sync_files(folder)
 
 
 def by_length(texts: Sequence[str]) -> NDArray[np.int64]:

@@ -115,7 +115,7 @@ class FastClassifier:
 
     def _towards(self, vectors: NDArray[np.float64], label: int) -> tuple[float, NDArray[np.float64]]:
         """What head and layer make of nothing, and of each of the vectors (n, D) whose sum they read."""
-        base, values = contributions.along_ray(vectors, label, (self.head, self.bias))
+        base, values = contributions.along_ray(vectors, label, self.head, self.bias)
         if self.layer is None:
             return base, values
         more, others = self.layer.shared_out(vectors, label, self.head, self.bias)

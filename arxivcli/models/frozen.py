@@ -16,8 +16,7 @@ from safetensors.numpy import save as to_bytes
 
 from arxivcli import accelerators, storage
 from arxivcli.errors import FolderError
-from arxivcli.models import contributions
-from arxivcli.models.bert_encoder import BertEncoder
+from arxivcli.models import bert_encoder, contributions
 from arxivcli.models.contributions import Explanation
 from arxivcli.surroundings import Place
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from arxivcli.models.bert_encoder import BertEncoder
     from arxivcli.models.encoder import Encoder
 
 HEAD = "head.safetensors"
@@ -67,7 +67,7 @@ class Head:
     def slope(self, embedding: NDArray[np.float32], label: int) -> NDArray[np.float32]:
         """How the lead of a label (see `contributions`) changes with each number of an embedding, (D,)."""
         active = (embedding - self.mean) * self.scale @ self.hidden + self.hidden_bias > 0
-        towards = self.output[:, label] - self.output.mean(axis=1)
+        towards = contributions.towards(self.output, label)
         changes: NDArray[np.float32] = self.scale * (self.hidden @ (active * towards))
         return changes
 
@@ -135,17 +135,9 @@ class FrozenClassifier:
             raise FolderError(f"{path} is no head of a frozen model: {error}", _HINT) from error
         if not fits:
             raise FolderError(f"the tensors of {path} do not fit together", _HINT)
-        encoder = _encoder(folder / ENCODER, place)
+        encoder = bert_encoder.load(folder / ENCODER, place)
         if encoder.dimension != len(head.mean):
             raise FolderError(
                 f"the encoder of {folder} gives {encoder.dimension} numbers, its head reads {len(head.mean)}", _HINT
             )
         return cls(labels, encoder, head)
-
-
-def _encoder(folder: Path, place: Place) -> Encoder | BertEncoder:
-    if place.device == "cpu" and (found := BertEncoder.load(folder)):
-        return found
-    from arxivcli.models.encoder import Encoder
-
-    return Encoder.load(folder, place)

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from arxivcli.calibration import probabilities
+from arxivcli.models import contributions
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -42,7 +45,7 @@ class Layer:
     def added(self, vectors: Floats, logits: Floats) -> Floats:
         """What is added to the logits (..., L) of vectors (..., D)."""
         units = np.matmul(vectors, self.inner)
-        units += np.matmul(_softmax(logits + self.level), self.likely)
+        units += np.matmul(probabilities(logits + self.level), self.likely)
         units += self.start
         np.maximum(units, 0, out=units)
         added: Floats = np.matmul(units, self.outer)
@@ -62,10 +65,9 @@ class Layer:
             head: (D, L), with `bias` (L,): the logits of a vector.
             bias: see there.
         """
-        whole, outer = vectors.sum(axis=0), self.outer.astype(np.float64)
-        towards = outer[:, label] - outer.mean(axis=1)
+        whole, towards = vectors.sum(axis=0), contributions.towards(self.outer.astype(np.float64), label)
         at = np.linspace(0, 1, 2 * _STEPS + 1)[:, None]
-        likely = _softmax(at * (whole @ head) + bias + self.level)
+        likely = probabilities(at * (whole @ head) + bias + self.level)
         units = at[::2] * (whole @ self.inner) + likely[::2].astype(np.float32) @ self.likely + self.start
         growth, way = np.diff(np.maximum(units, 0), axis=0), np.diff(units, axis=0)
         slopes = np.divide(growth, way, out=(units[1:] > 0).astype(np.float64), where=way != 0) * towards
@@ -75,9 +77,3 @@ class Layer:
             through += share * (some * (pulls - (some * pulls).sum(axis=1, keepdims=True))).mean(axis=0)
         values = vectors @ (self.inner @ slopes.mean(axis=0) + head @ through)
         return float(np.maximum(units[0], 0) @ towards), values
-
-
-def _softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
-    likely: NDArray[np.floating] = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    likely /= likely.sum(axis=-1, keepdims=True)
-    return likely

@@ -25,8 +25,6 @@ _LIKELY = np.float32(2)
 """What centred logits, which are of about three, and probabilities are multiplied by: Adam's rates are for numbers of
 about one.
 """
-
-
 _LEAST = 1e-6
 
 
