@@ -6,8 +6,13 @@ import csv
 import io
 import json
 import os
-import subprocess
 import sys
+from typing import TYPE_CHECKING
+
+import prepared
+
+if TYPE_CHECKING:
+    import subprocess
 
 PROGRAM = [sys.executable, "-m", "arxivcli", "classify"]
 MANY = 40_000
@@ -16,7 +21,7 @@ MANY = 40_000
 
 def run(*arguments: object, given: str | bytes | None = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
     """The real program; without `given` its standard input is empty."""
-    return subprocess.run(
+    return prepared.run(
         [*PROGRAM, *map(str, arguments)],
         input=given.encode() if isinstance(given, str) else given,
         capture_output=True,

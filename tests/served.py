@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import prepared
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -144,11 +146,11 @@ def serving(
         log = Path(folder) / "log"
         command = [*program, "serve", "--port", "0", *map(str, options)]
         with log.open("wb") as file:
-            process = subprocess.Popen(
+            process = prepared.Popen(
                 command,
                 stdout=subprocess.DEVNULL,
                 stderr=file,
-                preexec_fn=prepare,  # noqa: PLW1509  nothing else runs in that process yet
+                preexec_fn=prepare,
                 cwd=cwd,
                 env=os.environ | dict(environment or {}),
                 start_new_session=True,

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import prepared
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,14 +68,14 @@ door.main()
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The real program."""
-    return subprocess.run(
+    return prepared.run(
         [*PROGRAM, *arguments], capture_output=True, text=True, check=False, env=os.environ | environment, timeout=60
     )
 
 
 def fail(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The real program with commands that misbehave."""
-    return subprocess.run(
+    return prepared.run(
         [sys.executable, "-c", FAILING, *arguments],
         capture_output=True,
         text=True,
@@ -88,7 +89,7 @@ def shell(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A shell line in which $FAIL is the program with commands that misbehave, $RUN the real one."""
     names = {"PYTHON": sys.executable, "FAILING": FAILING}
     script = script.replace("$RUN", '"$PYTHON" -m arxivcli').replace("$FAIL", '"$PYTHON" -c "$FAILING"')
-    return subprocess.run(
+    return prepared.run(
         ["bash", "-c", script],
         capture_output=True,
         text=True,
@@ -217,7 +218,7 @@ def test_a_full_disk_is_storage() -> None:
     ],
 )
 def test_signals_end_in_order(number: int, code: int, says: str) -> None:
-    with subprocess.Popen(
+    with prepared.Popen(
         [sys.executable, "-c", FAILING, "wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None

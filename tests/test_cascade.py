@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import handmade
 import invented
 import numpy as np
+import prepared
 import pyarrow.parquet as pq
 import pytest
 from classifying import PROGRAM, run
@@ -249,13 +250,13 @@ def test_many_papers_over_processes_and_resumed_are_the_same_bytes(
     assert run(*command, "--workers", 2).stdout == whole.stdout
     output, record = tmp_path / "out.jsonl", tmp_path / "out.jsonl.resume"
     kept = [*PROGRAM, *map(str, command), "-o", output, "--resume"]
-    program = subprocess.Popen(kept, stderr=subprocess.PIPE)
+    program = prepared.Popen(kept, stderr=subprocess.PIPE)
     while program.poll() is None and not (record.exists() and record.stat().st_size > 1 << 20):
         time.sleep(0.002)
     program.kill()
     program.communicate()
     assert not output.exists()
-    assert subprocess.run(kept, check=False).returncode == 0
+    assert prepared.run(kept, check=False).returncode == 0
     assert output.read_bytes() == whole.stdout
 
 
@@ -341,7 +342,7 @@ def pair(handmade_model: Path, doubtful: Path) -> tuple[Any, list[int]]:
 
 def test_a_line_that_comes_slowly_is_answered_when_it_comes(handmade_model: Path, doubtful: Path) -> None:
     command = [*PROGRAM, "-m", handmade_model, "--cascade", doubtful, "--cascade-below", "1", "--workers", "2"]
-    program = subprocess.Popen(
+    program = prepared.Popen(
         [*command, "-f", "jsonl"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"NO_COLOR": "1"}
     )
     assert program.stdin

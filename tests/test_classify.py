@@ -6,9 +6,9 @@ import csv
 import gzip
 import io
 import json
-import subprocess
 from typing import TYPE_CHECKING
 
+import prepared
 import pytest
 from classifying import MANY, PROGRAM, answers, rows, run, said
 from hypothesis import given, settings
@@ -394,7 +394,7 @@ def test_failures_far_into_a_large_file_are_named_by_their_line(model: Path, man
 def test_errors_are_one_line_and_a_code(
     model: Path, tmp_path: Path, arguments: list[str], text: str, code: int, says: str
 ) -> None:
-    done = subprocess.run(
+    done = prepared.run(
         [*PROGRAM, "-m", model, *arguments], input=text.encode(), capture_output=True, check=False, cwd=tmp_path
     )
     assert done.returncode == code, done.stderr

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pexpect
+import prepared
 import pytest
 from classifying import PROGRAM, run, said
 
@@ -77,7 +78,7 @@ def test_open_descriptors_are_written_through(model: Path, many: Path, tmp_path:
 
 def shell(script: str, model: Path, many: Path) -> subprocess.CompletedProcess[bytes]:
     environment = os.environ | {"RUN": " ".join(PROGRAM), "MODEL": str(model), "MANY": str(many)}
-    return subprocess.run(["bash", "-c", script], capture_output=True, check=False, env=environment, timeout=120)
+    return prepared.run(["bash", "-c", script], capture_output=True, check=False, env=environment, timeout=120)
 
 
 def test_a_reader_who_leaves_is_not_spoken_of(model: Path, many: Path) -> None:
@@ -101,7 +102,7 @@ def test_closed_streams(model: Path, many: Path) -> None:
 def test_a_slow_reader_holds_the_reading_back(model: Path, many: Path) -> None:
     """With nobody reading, only the window of two workers is taken from the pipe, not all of the 60 MB."""
     content = many.read_bytes() * 3
-    with subprocess.Popen([*PROGRAM, "-q", "-m", model, "--workers", "2"], stdin=-1, stdout=-1, stderr=-1) as program:
+    with prepared.Popen([*PROGRAM, "-q", "-m", model, "--workers", "2"], stdin=-1, stdout=-1, stderr=-1) as program:
         assert program.stdin
         pipe = program.stdin.fileno()
         os.set_blocking(pipe, False)
@@ -121,10 +122,8 @@ def running(model: Path) -> subprocess.Popen[bytes]:
     """The program in the middle of an endless input, its answers flowing."""
     line = b'{"title": "Galaxies and primes"}\n' * 20_000
     endless = ["bash", "-c", 'IFS= read -r -d "" block; while printf %s "$block"; do :; done']
-    feeder = subprocess.Popen(endless, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL)
-    program = subprocess.Popen(
-        [*PROGRAM, "-q", "-m", model, "--workers", "2"], stdin=feeder.stdout, stdout=-1, stderr=-1
-    )
+    feeder = prepared.Popen(endless, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL)
+    program = prepared.Popen([*PROGRAM, "-q", "-m", model, "--workers", "2"], stdin=feeder.stdout, stdout=-1, stderr=-1)
     assert feeder.stdin
     assert feeder.stdout
     assert program.stdout

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import prepared
 import pytest
 from classifying import PROGRAM, answers, run, said
 from double import Catalogue, Double, faults
@@ -70,7 +70,7 @@ def test_a_paper_by_id_is_the_paper_in_a_file(
     model: Path, double: Double, online: dict[str, str], tmp_path: Path
 ) -> None:
     ids = double.catalogue.ids[:3]
-    subprocess.run([*PROGRAM[:-1], "fetch", *ids, "-q", "-o", tmp_path], check=True, env=os.environ | online)
+    prepared.run([*PROGRAM[:-1], "fetch", *ids, "-q", "-o", tmp_path], check=True, env=os.environ | online)
     lines = b"\n".join(line for path in (tmp_path / raw.PAPERS).glob(f"*{raw.LINES}") for line in raw.read_lines(path))
     from_file = {one["id"]: one for one in answers(run("-", "-m", model, given=lines))}
     assert {one["id"]: one for one in answers(run(*ids, "-m", model, **online))} == from_file
@@ -150,7 +150,7 @@ def test_files_need_no_network_library(model: Path, tmp_path: Path) -> None:
         "    print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
     )
     for arguments_ in (["classify", tmp_path, "-m", model], ["classify", "--help"]):
-        done = subprocess.run([sys.executable, "-c", script, *arguments_], capture_output=True, text=True, check=True)
+        done = prepared.run([sys.executable, "-c", script, *arguments_], capture_output=True, text=True, check=True)
         assert not set(done.stderr.split()) & {"httpx", "bibtexparser", "pylatexenc", "rispy", "pypdf", "sqlite3"}
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import os
 import select
-import subprocess
 import sys
 import threading
 import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
+import prepared
 import pytest
 from classifying import MANY, PROGRAM
 from invented import records
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -66,7 +67,7 @@ class Conversation:
 @contextmanager
 def conversation(model: Path, *arguments: object) -> Iterator[Conversation]:
     command = [*PROGRAM, "-q", "-m", str(model), *map(str, arguments)]
-    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=sys.stderr) as program:
+    with prepared.Popen(command, stdin=-1, stdout=-1, stderr=sys.stderr) as program:
         try:
             yield Conversation(program)
         finally:
@@ -123,9 +124,9 @@ def test_rows_are_answered_one_by_one(model: Path, workers: int) -> None:
 def test_a_growing_file_is_followed(model: Path, tmp_path: Path) -> None:
     growing = tmp_path / "growing.jsonl"
     growing.write_text('{"title": "Galaxies"}\n')
-    with subprocess.Popen(["tail", "-n", "+1", "-f", growing], stdout=-1) as tail:
+    with prepared.Popen(["tail", "-n", "+1", "-f", growing], stdout=-1) as tail:
         command = [*PROGRAM, "-m", str(model), "-"]
-        with subprocess.Popen(command, stdin=tail.stdout, stdout=-1) as program:
+        with prepared.Popen(command, stdin=tail.stdout, stdout=-1) as program:
             assert program.stdout
             assert b"astro-ph.GA" in program.stdout.readline()
             with growing.open("a") as file:

@@ -6,13 +6,13 @@ import datetime as dt
 import json
 import os
 import random
-import subprocess
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
+import prepared
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -32,6 +32,7 @@ from arxivcli.steps.drift.sides import SAMPLED, Sample
 from arxivcli.steps.preprocessing import Recipe, preprocess
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -550,7 +551,7 @@ def test_a_gate_closes_on_its_verdict_or_a_worse_one(model: Model, tmp_path: Pat
 
 
 def run(*arguments: object, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
+    return prepared.run(
         [sys.executable, "-m", "arxivcli", "drift", *map(str, arguments)],
         input=given,
         capture_output=True,

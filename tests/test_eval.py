@@ -6,13 +6,13 @@ import csv
 import dataclasses
 import io
 import json
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import handmade
 import invented
 import numpy as np
+import prepared
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -30,6 +30,7 @@ from arxivcli.steps.evaluation import gate
 from arxivcli.steps.preprocessing import Recipe, preprocess
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from arxivcli.steps.evaluation import Evaluation
@@ -91,7 +92,7 @@ def evaluated(
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "arxivcli", "eval", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return prepared.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 def finite(found: object) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fetched
+import prepared
 import pytest
 from double import Catalogue, Double, faults
 from snapshots import stops
@@ -53,7 +54,7 @@ class Shell:
         pace = [] if "--pace" in arguments else ["--pace", "0.01"]
         command = [sys.executable, "-m", "arxivcli", *arguments, *(pace if arguments[0] == "fetch" else [])]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        return subprocess.Popen(command, cwd=self.folder, env=self.environment, text=True, **pipes)
+        return prepared.Popen(command, cwd=self.folder, env=self.environment, text=True, **pipes)
 
     def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         stdin = options.pop("input", None)
@@ -80,7 +81,7 @@ def test_from_the_servers_to_a_model(tmp_path: Path) -> None:
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
     script = ROOT / "examples" / "fetch" / "offline.sh"
-    done = subprocess.run(
+    done = prepared.run(
         ["bash", str(script), str(tmp_path / "work")],
         env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
@@ -326,7 +327,7 @@ def test_odd_surroundings(environment: dict[str, str], shell: Shell) -> None:
 def test_closed_streams(shell: Shell, tmp_path: Path) -> None:
     for ends in ("0<&-", "2>&-"):
         command = f'"{sys.executable}" -m arxivcli fetch --set econ --pace 0.01 -o raw {ends}'
-        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=shell.environment, check=False, timeout=60)
+        done = prepared.run(["bash", "-c", command], cwd=tmp_path, env=shell.environment, check=False, timeout=60)
         assert done.returncode == 0
 
 
@@ -370,14 +371,14 @@ print(int(peak.split()[1]) / 1024)
         ports = tmp_path / "ports.json"
         papers = 30_000
         command = [sys.executable, "-m", "tests.double", "--papers", str(papers), "--page", "750"]
-        with subprocess.Popen([*command, "--weather", "0.2", "--port-file", str(ports)], cwd=ROOT) as server:
+        with prepared.Popen([*command, "--weather", "0.2", "--port-file", str(ports)], cwd=ROOT) as server:
             try:
                 while not ports.exists() or not ports.read_text():
                     time.sleep(0.1)
                 url = json.loads(ports.read_text())["oai"]
                 manners = {"pace": 0.01, "max_wait": 30, "timeout": 30}
                 asked = json.dumps([{"source": "oai", "url": url, "identifiers": []}, str(tmp_path), manners, 0])
-                done = subprocess.run(
+                done = prepared.run(
                     [sys.executable, "-c", script, asked], env=environment, capture_output=True, text=True, check=False
                 )
             finally:

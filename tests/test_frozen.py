@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import invented
 import numpy as np
+import prepared
 import pyarrow as pa
 import pytest
 import torch
@@ -194,7 +195,7 @@ def test_the_folder_stands_alone(model: Path, tmp_path: Path, encoder: Encoder) 
     from sentence_transformers import SentenceTransformer
 
     shutil.copytree(model, tmp_path / "elsewhere")
-    ran = subprocess.run(
+    ran = prepared.run(
         [sys.executable, "-m", "arxivcli", "classify", "-m", "elsewhere", "--title", "Quarks and the Higgs boson"],
         cwd=tmp_path,
         env=os.environ | OFFLINE,
@@ -294,7 +295,7 @@ def test_two_at_once_and_one_of_them_killed(encoder: Encoder, tmp_path: Path) ->
     arguments = [sys.executable, "-c", CHILD, str(ENCODER), str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
-    children = [subprocess.Popen(arguments, **pipes) for _ in range(2)]  # type: ignore[call-overload]
+    children = [prepared.Popen(arguments, **pipes) for _ in range(2)]  # type: ignore[call-overload]
     for child in children:
         assert child.stdout.readline() == "ready\n"
     for child in children:
@@ -411,7 +412,7 @@ def test_cut_and_continued_is_as_if_never_cut(corpus: Path, tmp_path: Path) -> N
     changes = [f"--set={change}" for change in (*QUICK, *LONGER)]
     command = [sys.executable, "-m", "arxivcli", "train", "--model=minilm", "--device=cpu", "--data", str(corpus)]
     command += ["-o", str(tmp_path / "cut" / "mine"), "--encoder", str(ENCODER), *changes]
-    process = subprocess.Popen(command, env=os.environ | OFFLINE, stderr=subprocess.PIPE, text=True)
+    process = prepared.Popen(command, env=os.environ | OFFLINE, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not list((tmp_path / "cut" / "mine").glob(".checkpoints/step-*/facts.json")):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -437,7 +438,7 @@ def test_two_processes_of_accelerate_share_the_encoding(tmp_path: Path, monkeypa
     command += ["--data", str(tmp_path / "corpus")]
     command += ["--output", str(tmp_path / "mine"), "--encoder", str(ENCODER), *changes]
     environment = os.environ | OFFLINE | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    ran = prepared.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
     with counted() as encoded:

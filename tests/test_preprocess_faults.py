@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import prepared
 import pytest
 from invented import records
 
@@ -39,7 +40,7 @@ finally:
 def started(source: Path | str, folder: Path, *options: str, **settings: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", PROGRAM, "preprocess", str(source), "-o", str(folder), *options]
     settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
-    return subprocess.Popen(command, text=True, start_new_session=True, **settings)
+    return prepared.Popen(command, text=True, start_new_session=True, **settings)
 
 
 def finished(source: Path | str, folder: Path, *options: str, **settings: Any) -> tuple[int, str]:
@@ -241,7 +242,7 @@ def test_an_endless_line_costs_no_memory(source: Path, tmp_path: Path) -> None:
 
 def test_pipes_and_standard_input(source: Path, golden: dict[str, bytes], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    writer = subprocess.Popen(["sh", "-c", f"cat '{source}' > '{tmp_path}/pipe'"])
+    writer = prepared.Popen(["sh", "-c", f"cat '{source}' > '{tmp_path}/pipe'"])
     assert finished(tmp_path / "pipe", tmp_path / "fifo")[0] == 0
     writer.wait(10)
     with source.open() as file:

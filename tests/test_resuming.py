@@ -13,6 +13,7 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import prepared
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -47,7 +48,7 @@ def test_killed_at_any_point_it_ends_with_the_same_bytes(
     kills = 0
     for _ in range(3):
         whole = record.stat().st_size if record.exists() else 0
-        program = subprocess.Popen([*command, "--workers", str(chance.choice((1, 2)))], stderr=subprocess.PIPE)
+        program = prepared.Popen([*command, "--workers", str(chance.choice((1, 2)))], stderr=subprocess.PIPE)
         enough = whole + chance.randrange(1, 1 << 20)
         while program.poll() is None and not (record.exists() and record.stat().st_size >= enough):
             time.sleep(0.002)
@@ -56,7 +57,7 @@ def test_killed_at_any_point_it_ends_with_the_same_bytes(
         kills += program.returncode == -signal.SIGKILL
         assert not output.exists() or program.returncode == 0
     assert kills
-    done = subprocess.run(command, capture_output=True, check=False)
+    done = prepared.run(command, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert output.read_bytes() == undisturbed[suffix]
     assert record.stat().st_size < 10_000, "all that is left of the record is that nothing is left to do"
@@ -321,7 +322,7 @@ def test_what_cannot_be_taken_up_again(
     handmade_model: Path, tmp_path: Path, options: list[str], given: str, says: str
 ) -> None:
     (tmp_path / "papers.jsonl").write_text('{"title": "Galaxies"}\n')
-    done = subprocess.run(
+    done = prepared.run(
         [*PROGRAM, "-m", handmade_model, "--resume", *options],
         input=given.encode(),
         capture_output=True,

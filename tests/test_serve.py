@@ -4,13 +4,13 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import misbehaving
+import prepared
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,7 +44,7 @@ def token_file(tmp_path: Path) -> Path:
 def classified(paper: dict[str, str], model: Path, *options: str) -> dict[str, object]:
     """What `arxivcli classify` answers."""
     command = [sys.executable, "-m", "arxivcli", "classify", "--model", model, "-f", "jsonl", *options]
-    done = subprocess.run(
+    done = prepared.run(
         [*command, "--title", paper["title"], "--abstract", paper["abstract"]], capture_output=True, check=True
     )
     return dict(json.loads(done.stdout))
@@ -256,7 +256,7 @@ def test_metrics_can_be_guarded_too(handmade_model: Path, token_file: Path) -> N
 
 def refused(*options: object) -> tuple[int, str]:
     """Exit code and last line of a service that cannot begin."""
-    done = subprocess.run(
+    done = prepared.run(
         [sys.executable, "-m", "arxivcli", "serve", "--port", "0", *map(str, options)],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
@@ -419,7 +419,8 @@ def test_whatever_comes_is_answered_with_json(service: Served, body: bytes) -> N
 
 
 def test_the_model_is_not_asked_for_torch(handmade_model: Path) -> None:
-    with serving("--model", handmade_model) as served:
+    program = [str(Path(sys.executable).with_name("arxivcli"))]  # a fork would have it loaded already
+    with serving("--model", handmade_model, program=program) as served:
         maps = Path(f"/proc/{served.process.pid}/maps")
         if not maps.exists():
             pytest.skip("only Linux says what is loaded")

@@ -1,11 +1,11 @@
 """`serve --log-predictions`: what is kept, what `arxivcli drift` makes of it, how much of it there may be."""
 
 import json
-import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import prepared
 import pyarrow as pa
 import pytest
 from invented import batch, records
@@ -45,7 +45,7 @@ def test_drift_reads_what_was_kept(handmade_model: Path, tmp_path: Path) -> None
     assert [(r["id"], r["title"]) for r in log] == [*((p["id"], p["title"]) for p in papers), ("r-7", PAPER["title"])]
     assert [r["predictions"][0]["category"] for r in log[:-1]] == [r["top_category"] for r in replies]  # type: ignore[index]
     assert all(datetime.fromisoformat(str(r["time"])) > datetime.now(UTC) - timedelta(hours=1) for r in log)
-    done = subprocess.run(
+    done = prepared.run(
         [sys.executable, "-m", "arxivcli", "drift", folder, folder, "--json"], capture_output=True, check=True
     )
     report = json.loads(done.stdout)
@@ -120,7 +120,7 @@ def kept_files(files: list[Path]) -> list[dict[str, object]]:
 
 def test_a_folder_that_cannot_be_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    done = subprocess.run(
+    done = prepared.run(
         [sys.executable, "-m", "arxivcli", "serve", "--port", "0", "--log-predictions", tmp_path / "file"],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip

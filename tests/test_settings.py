@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from arxivcli import settings
 from arxivcli.errors import UsageError
+from arxivcli.models.fast_settings import FastSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +46,11 @@ def test_what_cannot_be_is_told(change: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         settings.resolve(Example, {}, None, [change])
     assert said in str(caught.value)
+
+
+def test_a_layer_that_nobody_could_learn_from_is_told_before_anything_is_read() -> None:
+    with pytest.raises(UsageError, match="stacked is for several members; add --set members=2"):
+        settings.resolve(FastSettings, {}, None, ["stacked=16"])
 
 
 @pytest.mark.parametrize("content", [b"rate = = 1", b"\xff\xfe", None])

@@ -70,23 +70,22 @@ def test_the_list_of_presets_needs_no_framework() -> None:
 
 
 def cpu_seconds(*arguments: str) -> float:
-    """user + sys of a command, byte-compiled, on a machine that imports typer, numpy and pyarrow in 0.2 seconds."""
-    program = Path(sys.executable).with_name("arxivcli")
-    return cost(str(program), *arguments) / max(1, cost(sys.executable, "-c", UNAVOIDABLE) / 0.2)
+    """user + sys of a command, byte-compiled, on a machine that imports typer, numpy and pyarrow in 0.2 seconds.
+
+    The best of five, each against such imports right after it: others' load makes CPU time longer, never shorter.
+    """
+    program = str(Path(sys.executable).with_name("arxivcli"))
+    cost(program, *arguments)  # writes the .pyc files
+    return min(cost(program, *arguments) / max(1, cost(sys.executable, "-c", UNAVOIDABLE) / 0.2) for _ in range(5))
 
 
 def cost(*command: str) -> float:
-    """CPU seconds, best of five: other people's load makes CPU time longer, never shorter."""
+    """CPU seconds of a command."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-
-    def once() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    once()  # writes the .pyc files
-    return min(once() for _ in range(5))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_help_costs_at_most_0_3_s_of_cpu() -> None:

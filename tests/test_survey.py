@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import prepared
 import pytest
 from html_reading import read, table
 from hypothesis import given
@@ -193,7 +194,7 @@ def test_a_damaged_shard_is_no_report(tmp_path: Path) -> None:
 
 
 def run(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return prepared.run(
         [sys.executable, "-m", "arxivcli", "preprocess", *arguments], cwd=where, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import invented
 import numpy as np
 import orjson
+import prepared
 import pyarrow as pa
 import pytest
 
@@ -109,7 +110,7 @@ def longer(corpus: Path, output: Path) -> list[str]:
 @pytest.fixture(scope="session")
 def uncut(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("uncut") / "mine"
-    subprocess.run(longer(corpus, folder), check=True, capture_output=True)
+    prepared.run(longer(corpus, folder), check=True, capture_output=True)
     return contents(folder)
 
 
@@ -118,7 +119,7 @@ def test_cut_and_continued_is_as_if_never_cut(
     corpus: Path, uncut: dict[str, bytes], tmp_path: Path, sign: signal.Signals
 ) -> None:
     folder = tmp_path / "mine"
-    process = subprocess.Popen(longer(corpus, folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = prepared.Popen(longer(corpus, folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not list(folder.glob(".checkpoints/step-*/facts.json")):
         time.sleep(0.01)
     process.send_signal(sign)
@@ -128,7 +129,7 @@ def test_cut_and_continued_is_as_if_never_cut(
     if sign != signal.SIGKILL:
         assert said.splitlines()[-1].startswith("error: stopped at step")
         assert said.splitlines()[-1].endswith("run the same command to go on")
-    subprocess.run(longer(corpus, folder), check=True, capture_output=True)
+    prepared.run(longer(corpus, folder), check=True, capture_output=True)
     assert contents(folder) == uncut
 
 
@@ -303,7 +304,7 @@ def test_eval_weighted_to_arxiv_counts_labels_as_arxiv_has_them(corpus: Path, mo
 
 
 def test_eval_as_json_has_no_nan(corpus: Path, model: Path) -> None:
-    ran = subprocess.run(
+    ran = prepared.run(
         command("eval", str(model), "--data", str(corpus), "--json"), capture_output=True, check=True, text=True
     )
     found = json.loads(ran.stdout, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
@@ -312,7 +313,7 @@ def test_eval_as_json_has_no_nan(corpus: Path, model: Path) -> None:
 
 
 def test_eval_as_a_table_shows_every_label_and_figure(corpus: Path, model: Path) -> None:
-    ran = subprocess.run(
+    ran = prepared.run(
         command("eval", str(model), "--data", str(corpus), "--by", "category"),
         capture_output=True,
         check=True,
@@ -417,7 +418,7 @@ def test_names_nobody_knows(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_the_list_of_presets_shows_every_setting() -> None:
-    ran = subprocess.run(command("train", "--list"), capture_output=True, check=True, text=True)
+    ran = prepared.run(command("train", "--list"), capture_output=True, check=True, text=True)
     for preset in shelf.presets():
         assert preset in ran.stdout.split()
         for setting in shelf.settings(shelf.preset(preset)["kind"]).model_fields:

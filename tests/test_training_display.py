@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import invented
 import pexpect
+import prepared
 import pytest
 from rich.console import Console
 
@@ -216,7 +217,7 @@ def test_a_log_has_a_line_for_each_epoch_and_quiet_has_none(corpus: Path, tmp_pa
     environment |= {"HOME": str(tmp_path), "WANDB_DIR": str(tmp_path), "WANDB_MODE": "offline"}
     said = {}
     for flags in ((), ("--quiet", "--wandb", "disabled")):
-        ran = subprocess.run(
+        ran = prepared.run(
             [sys.executable, *command(corpus, tmp_path / str(len(flags)), *flags)],
             capture_output=True,
             text=True,
@@ -248,7 +249,7 @@ def test_a_terminal_keeps_the_table_and_no_bars(corpus: Path, tmp_path: Path) ->
 
 
 def test_an_unknown_way_to_track_is_refused_before_any_work(corpus: Path, tmp_path: Path) -> None:
-    ran = subprocess.run(
+    ran = prepared.run(
         [sys.executable, *command(corpus, tmp_path / "model", "--wandb", "online")],
         capture_output=True,
         text=True,

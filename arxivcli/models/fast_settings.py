@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from arxivcli.errors import UsageError
 from arxivcli.settings import Seed, Settings
+
+_FEWEST_STACKED = 2
 
 
 class FastSettings(Settings):
@@ -34,3 +37,10 @@ class FastSettings(Settings):
     balance: float = Field(0.0, ge=0, le=1)
     prior: Literal["corpus", "arxiv"] = "corpus"
     patience: int = Field(2, ge=1)
+
+    @model_validator(mode="after")
+    def _somebody_has_not_seen_a_paper(self) -> Self:
+        """Raises UsageError for a layer on a single member, which has nobody to leave papers to."""
+        if self.stacked and self.members < _FEWEST_STACKED:
+            raise UsageError("stacked is for several members", f"add --set members={_FEWEST_STACKED}, or more")
+        return self

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from arxivcli.errors import UsageError
 from arxivcli.models import factors, packing, stacking
 from arxivcli.models import vocabulary as vocabularies
 from arxivcli.models.bucketing import Steps
@@ -31,7 +30,6 @@ _SAMPLE = 30_000
 _STEPS_WANTED = 1200
 _LARGEST_BATCH = 512
 _HOPEFUL_STEPS = 100
-_FEWEST_STACKED = 2
 _STARTING_SPREAD = 0.1
 _FEW_STEPS = 800
 """Up to so many steps, embeddings begin with a wide spread, which gets them going; with more steps it is narrower: what
@@ -98,12 +96,7 @@ class FastTrainee:
         validation: LabelledTexts,
         surroundings: Surroundings,  # noqa: ARG003  always the CPU, and quick to make again
     ) -> Self:
-        """Learn the vocabulary from the training texts and turn both splits into bags.
-
-        Raises UsageError for a layer on a single member, which has nobody to leave papers to.
-        """
-        if settings.stacked and settings.members < _FEWEST_STACKED:
-            raise UsageError("stacked is for several members", f"add --set members={_FEWEST_STACKED}, or more")
+        """Learn the vocabulary from the training texts and turn both splits into bags."""
         vocabulary = vocabularies.learn(training, settings.min_count, settings.max_words, settings.max_pairs)
         return cls(
             settings,

@@ -20,8 +20,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, cast
 
 import orjson
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WARM = 1.0
+RETRY_AFTER = 1.0
+"""Seconds, as the service says."""
+BYSTANDERS, LOOK_IN = 4, 0.1
+"""Users in a process of their own, and after how many seconds they come again when they were refused."""
 LENGTH = re.compile(rb"content-length: (\d+)\r\n")
 
 
@@ -64,12 +70,10 @@ def requests(path: str) -> list[bytes]:
 
 
 class User(asyncio.Protocol):
-    """Asks, waits for the answer, asks again; who is refused comes again when told to, unless `impatient`."""
+    """Asks, waits for the answer, asks again; who is refused comes again after so many seconds."""
 
-    impatient = False
-
-    def __init__(self, papers: list[bytes], first: int, seen: Seen, counting: asyncio.Event) -> None:
-        self.papers, self.next, self.seen, self.counting = papers, first, seen, counting
+    def __init__(self, papers: list[bytes], first: int, seen: Seen, counting: asyncio.Event, again: float) -> None:
+        self.papers, self.next, self.seen, self.counting, self.again = papers, first, seen, counting, again
         self.gathered = b""
         self.ended = False
 
@@ -92,8 +96,8 @@ class User(asyncio.Protocol):
         self.gathered = b""
         if self.counting.is_set():
             self.seen.add(int(head[9:12]), time.perf_counter() - self.asked)
-        if head[9:12] == b"503" and not self.impatient:
-            asyncio.get_running_loop().call_later(1.0, self.ask)  # as Retry-After says
+        if head[9:12] == b"503" and self.again:
+            asyncio.get_running_loop().call_later(self.again, self.ask)
         else:
             self.ask()
 
@@ -102,14 +106,16 @@ class User(asyncio.Protocol):
             self.seen.wrong[type(exc).__name__ if exc else "closed"] += 1
 
 
-async def load(port: int, papers: list[bytes], users: int, seconds: float) -> Seen:
+async def load(port: int, papers: list[bytes], users: int, seconds: float, again: float = RETRY_AFTER) -> Seen:
     """So many users for so long, after a moment to warm up."""
     loop, seen, counting = asyncio.get_running_loop(), Seen(), asyncio.Event()
     people = []
     for number in range(users):
         first = number * 7919
         try:
-            _, user = await loop.create_connection(lambda n=first: User(papers, n, seen, counting), "127.0.0.1", port)
+            _, user = await loop.create_connection(
+                lambda n=first: User(papers, n, seen, counting, again), "127.0.0.1", port
+            )
         except OSError as error:
             seen.wrong[type(error).__name__] += 1
             continue
@@ -123,6 +129,11 @@ async def load(port: int, papers: list[bytes], users: int, seconds: float) -> Se
         user.transport.abort()
     await asyncio.sleep(0.2)
     return seen
+
+
+def looked_in(port: int, papers: list[bytes], seconds: float) -> Seen:
+    """What a few users saw who are in no hurry."""
+    return uvloop.run(load(port, papers, BYSTANDERS, seconds, LOOK_IN))
 
 
 @contextmanager
@@ -171,10 +182,16 @@ def measure(asked: argparse.Namespace, papers: list[bytes], options: list[str]) 
             best = max(best, told(f"{users} users", seen, asked.seconds))
         if asked.overload:
             before = memory(pid)
-            seen = uvloop.run(load(port, papers, asked.overload, asked.seconds))
+            with ProcessPoolExecutor(1, get_context("spawn")) as aside:
+                beside = aside.submit(looked_in, port, papers[:100], asked.seconds)
+                again = 0.0 if asked.impatient else RETRY_AFTER
+                seen = uvloop.run(load(port, papers, asked.overload, asked.seconds, again))
+                apart = beside.result()
             good = told(f"{asked.overload} users", seen, asked.seconds)
             print(
-                f"overload: {good / best:.0%} of the best; refusals p99 {seen.quantile(503, 0.99):.1f} ms; "
+                f"overload: {good / best:.0%} of the best; refusals p99 {seen.quantile(503, 0.99):.1f} ms, "
+                f"seen from aside p50 {apart.quantile(503, 0.5):.1f}, p99 {apart.quantile(503, 0.99):.1f} ms "
+                f"({len(apart.seconds.get(503, ())):,}); "
                 f"memory {before:,.0f} MiB before, {memory(pid):,.0f} MiB after"
             )
 
@@ -192,7 +209,6 @@ def main() -> None:
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     asked = ask.parse_args(sys.argv[1:end])
     asked.options = sys.argv[end + 1 :]
-    User.impatient = asked.impatient
     papers = requests(asked.papers)
     print(f"{len(papers):,} papers, {os.cpu_count()} cores, model {asked.model}, {' '.join(asked.options)}")
     if asked.compare:
