@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arxivcli.errors import FolderError
-from arxivcli.models import shelf
+from arxivcli.models import features, shelf
 from arxivcli.models.fast import FastClassifier, bag_weights, idf, idf_codes
 from arxivcli.models.features import Vocabulary, _one_of_the_same, tokenise
 from arxivcli.models.layer import Layer
@@ -75,6 +75,29 @@ def test_bags_are_what_the_definition_says(texts: list[str], skipped: int) -> No
         start, end = bags.offsets[row], bags.offsets[row + 1]
         found = dict(zip(bags.features[start:end].tolist(), bags.counts[start:end].tolist(), strict=True))
         assert found == features_by_definition(text, vocabulary)
+
+
+@given(st.sets(st.text(max_size=30), max_size=50), st.lists(st.text(max_size=30)), st.integers(0, 3))
+def test_words_are_found_as_a_dictionary_finds_them(known: set[str], others: list[str], skipped: int) -> None:
+    names = {name: number for number, name in enumerate(known)}
+    asked = [*others, *known]
+    found = Vocabulary(pa.array(names, pa.string()), np.empty(0, np.int64)).word_ids(
+        pa.array(asked, pa.string()).slice(skipped)
+    )
+    assert found.tolist() == [names.get(name, -1) for name in asked[skipped:]]
+
+
+def test_words_are_found_among_many_and_beside_one_of_a_million_letters() -> None:
+    names = [f"word{number}" for number in range(60_000)]
+    vocabulary = Vocabulary(pa.array(names), np.empty(0, np.int64))
+    asked = pa.array([*names, "a" * 10**6, *names])
+    assert vocabulary.word_ids(asked).tolist() == [*range(60_000), -1, *range(60_000)]
+
+
+def test_words_are_found_also_where_two_have_one_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "_digests", lambda words: np.full(len(words), 1 << 63, np.uint64))
+    vocabulary = Vocabulary(pa.array(["graph", "quark"]), np.empty(0, np.int64))
+    assert vocabulary.word_ids(pa.array(["quark", "lepton", "graph"])).tolist() == [1, -1, 0]
 
 
 @given(st.sets(st.integers(0, 10**12), min_size=1, max_size=300), st.lists(st.integers(0, 10**12), max_size=50))

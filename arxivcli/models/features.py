@@ -7,8 +7,7 @@ row inside the title or inside the abstract. Words of the title count twice.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +35,8 @@ _FEW_LOOKUPS = 4096
 _MOST_COUNTED = 255
 _PART = 256
 """Texts whose features are looked up at once: so few that what is worked on stays in the processor's cache."""
+_LETTERS = 1 << 17
+"""Letters whose words are told apart at once, and how many of a word count: again so few that they stay there."""
 _GOLDEN = 0x9E3779B97F4A7C15
 """2**64 over the golden ratio: the usual multiplier of multiplicative hashing."""
 
@@ -113,14 +114,10 @@ class Vocabulary:
 
     def parts(self, texts: pa.StringArray) -> Iterator[Bags]:
         """The bags of the texts in order, of _PART texts at once."""
-        tokens = tokenise(texts)
-        known = self.word_ids(tokens.words)
-        firsts = np.arange(0, len(texts), _PART, dtype=np.int32)
-        starts = [*np.searchsorted(tokens.text, firsts).tolist(), len(known)]
-        for first, (start, end) in zip(firsts, pairwise(starts), strict=True):
-            words = tokens.words.slice(start, end - start)
-            some = Tokens(words, tokens.text[start:end] - first, tokens.in_title[start:end])
-            yield self._bags(some, known[start:end], min(_PART, len(texts) - int(first)))
+        for start in range(0, len(texts), _PART):
+            some = texts.slice(start, _PART)
+            tokens = tokenise(some)
+            yield self._bags(tokens, self.word_ids(tokens.words), len(some))
 
     def _bags(self, tokens: Tokens, known: NDArray[np.int32], texts: int) -> Bags:
         features = self.of_tokens(tokens, known).ravel()
@@ -141,8 +138,29 @@ class Vocabulary:
 
     def word_ids(self, words: pa.StringArray) -> NDArray[np.int32]:
         """Number of each word in the vocabulary, -1 for unknown ones."""
+        if self._word_table is not None:
+            return self._word_table.find(self._digests(words))
         ids: NDArray[np.int32] = pc.index_in(words, value_set=self.words).fill_null(-1).to_numpy(zero_copy_only=False)
         return ids
+
+    @cached_property
+    def _word_table(self) -> _HashTable | None:
+        """Of digests, since Arrow would hash the whole vocabulary again for every lookup.
+
+        None where two words have one digest, as it happens among millions of words.
+        """
+        if len(self.words) == 0:
+            return None
+        digests, numbers = self._digests(self.words), np.arange(len(self.words))
+        table = _HashTable(digests, numbers)
+        return table if np.array_equal(table.find(digests), numbers) else None
+
+    def _digests(self, words: pa.StringArray) -> NDArray[np.int64]:
+        """A number for each word, of as many bits as the table has room for: unequal for unequal words but for one in
+        billions.
+        """
+        room = _HashTable.ROOM - len(self.words).bit_length()
+        return (_digests(words) >> np.uint64(64 - room)).view(np.int64)
 
     def _find(self, keys: NDArray[np.int64]) -> NDArray[np.int32]:
         """Feature number of each pair, -1 for unknown ones."""
@@ -176,6 +194,42 @@ def joined(parts: Iterable[Bags]) -> Bags:
     return Bags(features, counts, np.cumsum(np.concatenate(sizes)))
 
 
+def _digests(words: pa.StringArray) -> NDArray[np.uint64]:
+    """Of each word a polynomial in a large odd number, whose coefficients are its letters, modulo 2**64."""
+    digests = np.zeros(len(words), np.uint64)
+    if len(words) == 0:
+        return digests
+    _, offset_buffer, value_buffer = words.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32)[words.offset : words.offset + len(words) + 1]
+    start = 0
+    while start < len(words):
+        end = max(start + 1, int(np.searchsorted(offsets, offsets[start] + _LETTERS, "right")) - 1)
+        at = np.minimum(offsets[start : end + 1] - offsets[start], _LETTERS)
+        if at[-1]:
+            letters = np.frombuffer(value_buffer, np.uint8, at[-1], offsets[start])
+            digests[start:end] = _polynomials(letters, at)
+        start = end
+    return digests
+
+
+def _polynomials(letters: NDArray[np.uint8], at: NDArray[np.int32]) -> NDArray[np.uint64]:
+    """Of each part `letters[at[i]:at[i + 1]]`: differences of the sums so far, divided by the power they begin with."""
+    powers, inverses = _powers()
+    sums = np.zeros(len(letters) + 1, np.uint64)
+    np.cumsum(letters * powers[: len(letters)], out=sums[1:])
+    sums = sums.take(at)
+    found: NDArray[np.uint64] = (sums[1:] - sums[:-1]) * inverses.take(at[:-1])
+    return found
+
+
+@cache
+def _powers() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Powers of _GOLDEN, from the first on, and of its inverse, from the zeroth on, modulo 2**64."""
+    powers, inverses = (np.full(_LETTERS + 1, number, np.uint64) for number in (_GOLDEN, pow(_GOLDEN, -1, 1 << 64)))
+    inverses[0] = 1
+    return np.cumprod(powers, dtype=np.uint64), np.cumprod(inverses, dtype=np.uint64)
+
+
 def _slots(keys: NDArray[np.int64], bits: int, multiplier: int = _GOLDEN) -> NDArray[np.int64]:
     """A place among 2**bits for each key: the high bits of a product (Knuth, TAOCP 6.4)."""
     return ((keys.view(np.uint64) * np.uint64(multiplier)) >> np.uint64(64 - bits)).view(np.int64)
@@ -205,7 +259,7 @@ class _HashTable:
     """
 
     _FREE = np.iinfo(np.int64).min
-    _ROOM = 63
+    ROOM = 63
 
     def __init__(self, keys: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
         self._bits = max(4, int(len(keys) * 4).bit_length())
@@ -221,7 +275,7 @@ class _HashTable:
     @classmethod
     def holds(cls, keys: NDArray[np.int64], numbers: int) -> bool:
         """Whether an entry has room for the largest of these ascending keys and a number below `numbers`."""
-        return int(keys[-1]).bit_length() + numbers.bit_length() <= cls._ROOM
+        return int(keys[-1]).bit_length() + numbers.bit_length() <= cls.ROOM
 
     def find(self, keys: NDArray[np.int64]) -> NDArray[np.int32]:
         """Number of each key, -1 where it is unknown."""
