@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+import prepared
 
 from arxivcli.progress import Silent
 from arxivcli.steps import fetching
 from arxivcli.steps.fetching import raw
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from double import Double
@@ -66,7 +68,7 @@ def harvest(double: Double, folder: Path, watcher: Watcher | None = None, **want
 def apart(wanted: fetching.Wanted, folder: Path, fatal: int = 0) -> subprocess.CompletedProcess[str]:
     """The same in a process of its own; it is killed at its write number `fatal`, or right after number -`fatal`."""
     asked = json.dumps([asdict(wanted), str(folder), asdict(QUICK), fatal])
-    return subprocess.run([sys.executable, "-c", DRIVER, asked], capture_output=True, text=True, check=False)
+    return prepared.run([sys.executable, "-c", DRIVER, asked], capture_output=True, text=True, check=False)
 
 
 def papers(folder: Path) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The real program without the second that importing it takes: forked from a process that has done nothing else.
 
-`run` and `Popen` are those of `subprocess`. Commands that begin with `PROGRAM` are forked; any other command, and one
-whose environment has what Python or a library reads when it starts, is started as always.
+`run` and `Popen` are those of `subprocess`. Commands that begin with `PROGRAM`, and scripts of `python -c`, are forked;
+any other command, and one whose environment has what Python or a library reads when it starts, is started as always.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import tempfile
 import threading
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 PROGRAM = [sys.executable, "-m", "arxivcli"]
+_SCRIPT = [sys.executable, "-c"]
 
 _IMPORTED = (
     "arxivcli.cli.app",  # first: it says how many threads a BLAS may have
@@ -32,7 +34,8 @@ _IMPORTED = (
     *(f"arxivcli.steps.{name}" for name in ("cascading", "drift", "evaluation", "fetching", "preprocessing")),
     *(f"arxivcli.steps.{name}" for name in ("carrying", "resuming", "training")),
     *(f"arxivcli.models.{name}" for name in ("fast_training", "finetuned_training", "frozen_training", "shelf")),
-    *(f"arxivcli.serving.{name}" for name in ("app", "launch", "worker")),
+    "fastapi",  # not `arxivcli.serving`: how it counts is decided when it is imported
+    "uvicorn",
 )
 _READ_EARLY = (
     "PYTHON",
@@ -61,12 +64,13 @@ class Popen(subprocess.Popen):  # type: ignore[type-arg]
         _, prepare, _, passed, cwd, environment, _, _, shell, *pipes = rest
         handed, new_session = pipes[:6], bool(pipes[11])
         environment = dict(os.environ if environment is None else environment)
-        if list(args[:3]) != PROGRAM or shell or prepare or passed or _early(environment) != _early(dict(os.environ)):
+        known = list(args[:3]) == PROGRAM or list(args[:2]) == _SCRIPT
+        if not known or shell or prepare or passed or _early(environment) != _early(dict(os.environ)):
             super()._execute_child(args, *rest)  # type: ignore[misc]
             return
         self._told, theirs = os.pipe()
         asked = json.dumps(
-            [[os.fspath(one) for one in args[3:]], os.fspath(cwd or Path.cwd()), environment, new_session]
+            [[os.fspath(one) for one in args[1:]], os.fspath(cwd or Path.cwd()), environment, new_session]
         )
         streams = [own if given == -1 else given for own, given in enumerate((handed[0], handed[3], handed[5]))]
         with _ONE_AT_A_TIME:
@@ -207,8 +211,14 @@ if __name__ == "__main__":
     for name in _IMPORTED:
         importlib.import_module(name)
     gc.freeze()
-    sys.argv[1:] = _fork_when_asked(socket.socket(fileno=int(sys.argv[1])))
+    option, what, *arguments = _fork_when_asked(socket.socket(fileno=int(sys.argv[1])))
+    sys.argv = [option, *arguments]
     try:
-        runpy.run_module("arxivcli", run_name="__main__", alter_sys=True)
+        if option == "-m":
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        else:
+            main = sys.modules["__main__"] = ModuleType("__main__")
+            exec(compile(what, "<string>", "exec"), main.__dict__)  # noqa: S102
+        sys.exit()
     except SystemExit as ended:
         _end(ended.code)

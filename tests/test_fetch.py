@@ -378,7 +378,7 @@ print(int(peak.split()[1]) / 1024)
                 url = json.loads(ports.read_text())["oai"]
                 manners = {"pace": 0.01, "max_wait": 30, "timeout": 30}
                 asked = json.dumps([{"source": "oai", "url": url, "identifiers": []}, str(tmp_path), manners, 0])
-                done = prepared.run(
+                done = subprocess.run(
                     [sys.executable, "-c", script, asked], env=environment, capture_output=True, text=True, check=False
                 )
             finally:

@@ -40,7 +40,8 @@ finally:
 def started(source: Path | str, folder: Path, *options: str, **settings: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", PROGRAM, "preprocess", str(source), "-o", str(folder), *options]
     settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | settings
-    return prepared.Popen(command, text=True, start_new_session=True, **settings)
+    start = settings.pop("start", prepared.Popen)
+    return start(command, text=True, start_new_session=True, **settings)
 
 
 def finished(source: Path | str, folder: Path, *options: str, **settings: Any) -> tuple[int, str]:
@@ -234,7 +235,7 @@ def test_an_endless_line_costs_no_memory(source: Path, tmp_path: Path) -> None:
         file.truncate(500_000_000)  # one line of NUL bytes, no disk space
         file.seek(0, os.SEEK_END)
         file.write(b"\n" + source.read_bytes())
-    code, said = finished(path, tmp_path / "out", "--workers", "1", "--max-bad", "0.01")
+    code, said = finished(path, tmp_path / "out", "--workers", "1", "--max-bad", "0.01", start=subprocess.Popen)
     assert code == 0
     assert "long.jsonl:1: line too long" in said
     assert int(said.split()[-1]) < 300

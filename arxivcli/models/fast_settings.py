@@ -18,7 +18,7 @@ class FastSettings(Settings):
     kind: Literal["fast"] = "fast"
     seed: Seed = 0
     dimension: int = Field(128, ge=2, le=1024, multiple_of=2)
-    kept: int = Field(112, ge=2, le=1024)
+    kept: int = Field(128, ge=2, le=1024)
     members: int = Field(1, ge=1, le=100)
     stacked: int = Field(0, ge=0, le=4096)
     stacked_epochs: int = Field(12, ge=1, le=1000)

@@ -25,7 +25,7 @@ from arxivcli.models import deferral
 
 BUILTIN = Path(__file__).resolve().parents[2] / "arxivcli" / "models" / "builtin"
 SHARES = "0.94,0.01,0.03,0.02"  # train, validation, calibration, test: most of it to learn from
-SETTINGS = ("prior=arxiv", "members=6", "stacked=512")
+SETTINGS = ("prior=arxiv", "members=6", "stacked=1024")
 ABSTAIN = 0.2
 """Least confidence of the first answer that the card suggests."""
 NOT_PAPERS = Path(__file__).with_name("not_papers.jsonl")

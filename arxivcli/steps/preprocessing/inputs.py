@@ -99,9 +99,11 @@ class Inputs:
         for index, source in enumerate(self._sources):
             if isinstance(source, Path):
                 digest = hashlib.sha256()
-                if not source.exists():
+                try:
+                    file = source.open("rb", buffering=0)
+                except FileNotFoundError:
                     return  # `entries` says so
-                with source.open("rb", buffering=0) as file:
+                with file:
                     while not stop.is_set() and (size := file.readinto(room)):
                         digest.update(room[:size])
                 if not stop.is_set():
