@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arxivcli import parallel
 from arxivcli.errors import FolderError, unknown
 from arxivcli.models import card as cards
 
@@ -35,7 +36,7 @@ _SETTINGS = {
 _FORKED = {"fast"}
 """Kinds that worker processes may share; the others use all cores by themselves, and a fork would break their threads.
 """
-_MANY, _FEW = 8192, 256
+_MANY, _FEW, _A_CORE = 8192, 256, 12
 _PRESETS = files("arxivcli.models") / "presets"
 
 
@@ -53,8 +54,10 @@ class Model:
 
     @property
     def most_at_once(self) -> int:
-        """How many texts to ask it about at once: few where each takes long, so that people see how it goes on."""
-        return _MANY if self.forked else _FEW
+        """How many texts to ask it about at once: few where each takes long, so that people see how it goes on, but
+        enough that every core has some.
+        """
+        return _MANY if self.forked else max(_FEW, _A_CORE * parallel.cores())
 
 
 def names() -> tuple[str, ...]:

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 WARM = 1.0
 RETRY_AFTER = 1.0
 """Seconds, as the service says."""
-BYSTANDERS, LOOK_IN = 4, 0.1
-"""Users in a process of their own, and after how many seconds they come again when they were refused."""
+BYSTANDERS = 20
+"""Users in a process of their own. They, too, come again when they were told to: who does not has to wait."""
 LENGTH = re.compile(rb"content-length: (\d+)\r\n")
 
 
@@ -133,7 +133,7 @@ async def load(port: int, papers: list[bytes], users: int, seconds: float, again
 
 def looked_in(port: int, papers: list[bytes], seconds: float) -> Seen:
     """What a few users saw who are in no hurry."""
-    return uvloop.run(load(port, papers, BYSTANDERS, seconds, LOOK_IN))
+    return uvloop.run(load(port, papers, BYSTANDERS, seconds))
 
 
 @contextmanager
