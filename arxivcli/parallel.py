@@ -15,7 +15,7 @@ import traceback
 import warnings
 from collections import deque
 from concurrent.futures import Future, wait
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -139,7 +139,7 @@ class _Pool:
 
     def __init__(self, work: Callable[[Any], Any], workers: int) -> None:
         context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), starting_workers():
             # Python 3.12 warns of forks beside threads; the ones there are sleep in numpy's linear algebra, which
             # starts them anew in a child.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -235,9 +235,20 @@ def _receive(pipe: Any, tasks: queue.SimpleQueue[Any]) -> None:
             os._exit(1)
 
 
+@contextmanager
+def starting_workers() -> Iterator[None]:
+    """Worker processes started meanwhile do not hear Ctrl-C, not even before they can say so in `begin_worker`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def begin_worker() -> None:
     """What a new worker process does first: the parent alone answers Ctrl-C, and no worker outlives it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _keep_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

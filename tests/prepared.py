@@ -38,19 +38,10 @@ _IMPORTED = (
     "uvicorn",
 )
 _READ_EARLY = (
-    "PYTHON",
-    "LC_",
-    "LANG",
-    "TERM",
-    "FORCE_",
-    "NO_COLOR",
-    "COLUMNS",
-    "TTY_",
-    "PY_",
-    "TZ",
-    "OMP_",
-    "OPENBLAS",
+    *("PYTHON", "PY_", "LC_", "LANG", "TZ", "TERM", "TTY_", "COLUMNS", "NO_COLOR", "FORCE_"),
+    *("OMP_", "OPENBLAS", "MPL", "HF_", "TRANSFORMERS_", "WANDB_"),
 )
+"""How names of variables begin that Python or a library reads when it is imported."""
 _MOST = 1 << 20
 _ONE_AT_A_TIME = threading.Lock()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -150,7 +151,7 @@ def test_files_need_no_network_library(model: Path, tmp_path: Path) -> None:
         "    print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
     )
     for arguments_ in (["classify", tmp_path, "-m", model], ["classify", "--help"]):
-        done = prepared.run([sys.executable, "-c", script, *arguments_], capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-c", script, *arguments_], capture_output=True, text=True, check=True)
         assert not set(done.stderr.split()) & {"httpx", "bibtexparser", "pylatexenc", "rispy", "pypdf", "sqlite3"}
 
 

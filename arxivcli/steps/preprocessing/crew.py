@@ -45,7 +45,9 @@ def run(work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> 
         try:
             for task in tasks:
                 lost.append(task)  # until the pool has it
-                waiting[pool.submit(work, task)] = task
+                with parallel.starting_workers():
+                    future = pool.submit(work, task)
+                waiting[future] = task
                 lost.pop()
                 if len(waiting) > workers:
                     yield from _finished(waiting)
@@ -71,7 +73,9 @@ def _again(work: Callable[[Task], Result], tasks: list[Task]) -> Iterator[Result
     with _pool(1) as pool:
         for task in tasks:
             try:
-                result = pool.submit(work, task).result()
+                with parallel.starting_workers():
+                    future = pool.submit(work, task)
+                result = future.result()
             except BrokenProcessPool as error:
                 raise ArxivcliError(
                     f"a worker process died twice over {task}",
