@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import prepared
@@ -14,7 +13,7 @@ import prepared
 if TYPE_CHECKING:
     import subprocess
 
-PROGRAM = [sys.executable, "-m", "arxivcli", "classify"]
+PROGRAM = [*prepared.PROGRAM, "classify"]
 MANY = 40_000
 """How many papers the fixture `many_papers` holds."""
 

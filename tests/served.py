@@ -9,7 +9,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -23,7 +22,6 @@ import prepared
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-PROGRAM = [sys.executable, "-m", "arxivcli"]
 PAPER = {"title": "Primes in short intervals", "abstract": "We count primes."}
 JSON = {"content-type": "application/json"}
 LINES = {"content-type": "application/x-ndjson"}
@@ -136,7 +134,7 @@ def rest(connection: socket.socket) -> bytes:
 @contextmanager
 def serving(
     *options: object,
-    program: Sequence[str] = PROGRAM,
+    program: Sequence[str] = prepared.PROGRAM,
     prepare: Callable[[], None] | None = None,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,

@@ -20,8 +20,6 @@ from arxivcli.cli import console, options
 from arxivcli.printable import escaped
 from arxivcli.progress import Silent
 
-PROGRAM = [sys.executable, "-m", "arxivcli"]
-
 FAILING = """
 import os, sys, time
 import typer
@@ -69,7 +67,12 @@ door.main()
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The real program."""
     return prepared.run(
-        [*PROGRAM, *arguments], capture_output=True, text=True, check=False, env=os.environ | environment, timeout=60
+        [*prepared.PROGRAM, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+        timeout=60,
     )
 
 
@@ -89,7 +92,7 @@ def shell(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A shell line in which $FAIL is the program with commands that misbehave, $RUN the real one."""
     names = {"PYTHON": sys.executable, "FAILING": FAILING}
     script = script.replace("$RUN", '"$PYTHON" -m arxivcli').replace("$FAIL", '"$PYTHON" -c "$FAILING"')
-    return prepared.run(
+    return subprocess.run(
         ["bash", "-c", script],
         capture_output=True,
         text=True,

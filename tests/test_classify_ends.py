@@ -78,7 +78,7 @@ def test_open_descriptors_are_written_through(model: Path, many: Path, tmp_path:
 
 def shell(script: str, model: Path, many: Path) -> subprocess.CompletedProcess[bytes]:
     environment = os.environ | {"RUN": " ".join(PROGRAM), "MODEL": str(model), "MANY": str(many)}
-    return prepared.run(["bash", "-c", script], capture_output=True, check=False, env=environment, timeout=120)
+    return subprocess.run(["bash", "-c", script], capture_output=True, check=False, env=environment, timeout=120)
 
 
 def test_a_reader_who_leaves_is_not_spoken_of(model: Path, many: Path) -> None:
@@ -122,7 +122,7 @@ def running(model: Path) -> subprocess.Popen[bytes]:
     """The program in the middle of an endless input, its answers flowing."""
     line = b'{"title": "Galaxies and primes"}\n' * 20_000
     endless = ["bash", "-c", 'IFS= read -r -d "" block; while printf %s "$block"; do :; done']
-    feeder = prepared.Popen(endless, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL)
+    feeder = subprocess.Popen(endless, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL)
     program = prepared.Popen([*PROGRAM, "-q", "-m", model, "--workers", "2"], stdin=feeder.stdout, stdout=-1, stderr=-1)
     assert feeder.stdin
     assert feeder.stdout

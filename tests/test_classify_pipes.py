@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import subprocess
 import sys
 import threading
 import time
@@ -17,7 +18,6 @@ from classifying import MANY, PROGRAM
 from invented import records
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -124,7 +124,7 @@ def test_rows_are_answered_one_by_one(model: Path, workers: int) -> None:
 def test_a_growing_file_is_followed(model: Path, tmp_path: Path) -> None:
     growing = tmp_path / "growing.jsonl"
     growing.write_text('{"title": "Galaxies"}\n')
-    with prepared.Popen(["tail", "-n", "+1", "-f", growing], stdout=-1) as tail:
+    with subprocess.Popen(["tail", "-n", "+1", "-f", growing], stdout=-1) as tail:
         command = [*PROGRAM, "-m", str(model), "-"]
         with prepared.Popen(command, stdin=tail.stdout, stdout=-1) as program:
             assert program.stdout

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 import os
 import random
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -552,7 +551,7 @@ def test_a_gate_closes_on_its_verdict_or_a_worse_one(model: Model, tmp_path: Pat
 
 def run(*arguments: object, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     return prepared.run(
-        [sys.executable, "-m", "arxivcli", "drift", *map(str, arguments)],
+        [*prepared.PROGRAM, "drift", *map(str, arguments)],
         input=given,
         capture_output=True,
         check=False,

@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import io
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import handmade
@@ -91,7 +90,7 @@ def evaluated(
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "arxivcli", "eval", *map(str, arguments)]
+    command = [*prepared.PROGRAM, "eval", *map(str, arguments)]
     return prepared.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 

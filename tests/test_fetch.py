@@ -52,7 +52,7 @@ class Shell:
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         pace = [] if "--pace" in arguments else ["--pace", "0.01"]
-        command = [sys.executable, "-m", "arxivcli", *arguments, *(pace if arguments[0] == "fetch" else [])]
+        command = [*prepared.PROGRAM, *arguments, *(pace if arguments[0] == "fetch" else [])]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         return prepared.Popen(command, cwd=self.folder, env=self.environment, text=True, **pipes)
 
@@ -81,7 +81,7 @@ def test_from_the_servers_to_a_model(tmp_path: Path) -> None:
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
     script = ROOT / "examples" / "fetch" / "offline.sh"
-    done = prepared.run(
+    done = subprocess.run(
         ["bash", str(script), str(tmp_path / "work")],
         env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
@@ -327,7 +327,7 @@ def test_odd_surroundings(environment: dict[str, str], shell: Shell) -> None:
 def test_closed_streams(shell: Shell, tmp_path: Path) -> None:
     for ends in ("0<&-", "2>&-"):
         command = f'"{sys.executable}" -m arxivcli fetch --set econ --pace 0.01 -o raw {ends}'
-        done = prepared.run(["bash", "-c", command], cwd=tmp_path, env=shell.environment, check=False, timeout=60)
+        done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=shell.environment, check=False, timeout=60)
         assert done.returncode == 0
 
 
@@ -371,7 +371,7 @@ print(int(peak.split()[1]) / 1024)
         ports = tmp_path / "ports.json"
         papers = 30_000
         command = [sys.executable, "-m", "tests.double", "--papers", str(papers), "--page", "750"]
-        with prepared.Popen([*command, "--weather", "0.2", "--port-file", str(ports)], cwd=ROOT) as server:
+        with subprocess.Popen([*command, "--weather", "0.2", "--port-file", str(ports)], cwd=ROOT) as server:
             try:
                 while not ports.exists() or not ports.read_text():
                     time.sleep(0.1)

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shutil
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,6 @@ from arxivcli.progress import Silent
 from arxivcli.steps import classification, evaluation, training
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -316,7 +316,7 @@ def test_two_processes_of_torchrun_go_the_way_of_one(few: Path, encoder: Path, t
     own = (f'encoder="{encoder}"', *QUICK, *changes)
     output, cache = tmp_path / "two" / "mine", tmp_path / "cache"
     command = ["train", "-m", "scibert-full", "-d", str(few), "-o", str(output), "--device=cpu", "--precision=fp32"]
-    ran = prepared.run(
+    ran = subprocess.run(
         [sys.executable, "-m", *start, *command, *(f"--set={change}" for change in own)],
         capture_output=True,
         text=True,
@@ -338,7 +338,7 @@ def test_two_processes_of_torchrun_go_the_way_of_one(few: Path, encoder: Path, t
 def test_options_of_the_command_are_settings(few: Path, encoder: Path, tmp_path: Path) -> None:
     def run(*more: str) -> subprocess.CompletedProcess[str]:
         command = ["train", "-d", str(few), "-o", str(tmp_path / "mine"), "--device=cpu", *more]
-        return prepared.run([sys.executable, "-m", "arxivcli", *command], capture_output=True, text=True, check=False)
+        return prepared.run([*prepared.PROGRAM, *command], capture_output=True, text=True, check=False)
 
     quick = [f"--set={change}" for change in (*QUICK, "epochs=1")]
     ran = run("-m", "scibert-full", "--encoder", str(encoder), "--task", "all", "--seed", "3", *quick)
@@ -362,8 +362,6 @@ def test_the_command_line_answers_with_it_and_says_nothing_else(models: dict[str
     for seed, file in enumerate(files):  # two files would be two processes' work, which a fork would hang
         file.write_text("".join(json.dumps(paper) + "\n" for paper in invented.records(200, seed)))
     command = ["classify", "-m", str(models["scibert"]), "--workers=2", "-f", "jsonl", *map(str, files)]
-    ran = prepared.run(
-        [sys.executable, "-m", "arxivcli", *command], capture_output=True, text=True, check=True, timeout=120
-    )
+    ran = prepared.run([*prepared.PROGRAM, *command], capture_output=True, text=True, check=True, timeout=120)
     assert len(ran.stdout.splitlines()) == 400
     assert ran.stderr == ""

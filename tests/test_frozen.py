@@ -196,7 +196,7 @@ def test_the_folder_stands_alone(model: Path, tmp_path: Path, encoder: Encoder) 
 
     shutil.copytree(model, tmp_path / "elsewhere")
     ran = prepared.run(
-        [sys.executable, "-m", "arxivcli", "classify", "-m", "elsewhere", "--title", "Quarks and the Higgs boson"],
+        [*prepared.PROGRAM, "classify", "-m", "elsewhere", "--title", "Quarks and the Higgs boson"],
         cwd=tmp_path,
         env=os.environ | OFFLINE,
         capture_output=True,
@@ -410,7 +410,7 @@ LONGER = ("epochs=30",)
 @pytest.mark.usefixtures("model")  # after which the embeddings are in the cache
 def test_cut_and_continued_is_as_if_never_cut(corpus: Path, tmp_path: Path) -> None:
     changes = [f"--set={change}" for change in (*QUICK, *LONGER)]
-    command = [sys.executable, "-m", "arxivcli", "train", "--model=minilm", "--device=cpu", "--data", str(corpus)]
+    command = [*prepared.PROGRAM, "train", "--model=minilm", "--device=cpu", "--data", str(corpus)]
     command += ["-o", str(tmp_path / "cut" / "mine"), "--encoder", str(ENCODER), *changes]
     process = prepared.Popen(command, env=os.environ | OFFLINE, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not list((tmp_path / "cut" / "mine").glob(".checkpoints/step-*/facts.json")):
@@ -438,7 +438,7 @@ def test_two_processes_of_accelerate_share_the_encoding(tmp_path: Path, monkeypa
     command += ["--data", str(tmp_path / "corpus")]
     command += ["--output", str(tmp_path / "mine"), "--encoder", str(ENCODER), *changes]
     environment = os.environ | OFFLINE | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    ran = prepared.run(command, env=environment, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
     with counted() as encoded:

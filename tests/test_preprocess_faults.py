@@ -257,7 +257,7 @@ def test_an_endless_line_costs_no_memory(source: Path, tmp_path: Path) -> None:
 
 def test_pipes_and_standard_input(source: Path, golden: dict[str, bytes], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    writer = prepared.Popen(["sh", "-c", f"cat '{source}' > '{tmp_path}/pipe'"])
+    writer = subprocess.Popen(["sh", "-c", f"cat '{source}' > '{tmp_path}/pipe'"])
     assert finished(tmp_path / "pipe", tmp_path / "fifo")[0] == 0
     writer.wait(10)
     with source.open() as file:

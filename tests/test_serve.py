@@ -43,7 +43,7 @@ def token_file(tmp_path: Path) -> Path:
 
 def classified(paper: dict[str, str], model: Path, *options: str) -> dict[str, object]:
     """What `arxivcli classify` answers."""
-    command = [sys.executable, "-m", "arxivcli", "classify", "--model", model, "-f", "jsonl", *options]
+    command = [*prepared.PROGRAM, "classify", "--model", model, "-f", "jsonl", *options]
     done = prepared.run(
         [*command, "--title", paper["title"], "--abstract", paper["abstract"]], capture_output=True, check=True
     )
@@ -257,7 +257,7 @@ def test_metrics_can_be_guarded_too(handmade_model: Path, token_file: Path) -> N
 def refused(*options: object) -> tuple[int, str]:
     """Exit code and last line of a service that cannot begin."""
     done = prepared.run(
-        [sys.executable, "-m", "arxivcli", "serve", "--port", "0", *map(str, options)],
+        [*prepared.PROGRAM, "serve", "--port", "0", *map(str, options)],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert "Traceback" not in done.stderr

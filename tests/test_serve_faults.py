@@ -10,13 +10,13 @@ import signal
 import socket
 import statistics
 import struct
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import misbehaving
-import prepared
 import pytest
 from served import JSON, LINES, PAPER, Served, rest, serving, until
 
@@ -513,7 +513,7 @@ def test_idle_connections_do_not_hold_up_the_end(handmade_model: Path) -> None:
 
 
 def workers(served: Served) -> set[int]:
-    listed = prepared.run(["pgrep", "-P", str(served.process.pid)], capture_output=True, check=False)
+    listed = subprocess.run(["pgrep", "-P", str(served.process.pid)], capture_output=True, check=False)
     return set(map(int, listed.stdout.split()))
 
 
@@ -577,7 +577,7 @@ def test_a_damaged_model_ends_all_workers_before_they_begin(handmade_model: Path
     folder = shutil.copytree(handmade_model, tmp_path / "model")
     damage(folder)
     for count in ("1", "2"):
-        done = prepared.run(
+        done = subprocess.run(
             [*misbehaving.PROGRAM, "serve", "--port", "0", "--model", folder, "--workers", count],
             capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
@@ -794,7 +794,7 @@ def test_without_anybody_to_tell_it_serves(handmade_model: Path, tmp_path: Path,
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     command = f'exec "$@" {stderr}'
-    process = prepared.Popen(
+    process = subprocess.Popen(
         ["bash", "-c", command, "bash", *misbehaving.PROGRAM, "serve", "--port", str(port), "-q", "-m", handmade_model],
     )
     served = Served(process, port, tmp_path / "none")

@@ -1,7 +1,6 @@
 """`serve --log-predictions`: what is kept, what `arxivcli drift` makes of it, how much of it there may be."""
 
 import json
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -45,9 +44,7 @@ def test_drift_reads_what_was_kept(handmade_model: Path, tmp_path: Path) -> None
     assert [(r["id"], r["title"]) for r in log] == [*((p["id"], p["title"]) for p in papers), ("r-7", PAPER["title"])]
     assert [r["predictions"][0]["category"] for r in log[:-1]] == [r["top_category"] for r in replies]  # type: ignore[index]
     assert all(datetime.fromisoformat(str(r["time"])) > datetime.now(UTC) - timedelta(hours=1) for r in log)
-    done = prepared.run(
-        [sys.executable, "-m", "arxivcli", "drift", folder, folder, "--json"], capture_output=True, check=True
-    )
+    done = prepared.run([*prepared.PROGRAM, "drift", folder, folder, "--json"], capture_output=True, check=True)
     report = json.loads(done.stdout)
     assert report["verdict"] == "no drift"
     assert "log" in done.stdout.decode()
@@ -121,7 +118,7 @@ def kept_files(files: list[Path]) -> list[dict[str, object]]:
 def test_a_folder_that_cannot_be_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = prepared.run(
-        [sys.executable, "-m", "arxivcli", "serve", "--port", "0", "--log-predictions", tmp_path / "file"],
+        [*prepared.PROGRAM, "serve", "--port", "0", "--log-predictions", tmp_path / "file"],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 5

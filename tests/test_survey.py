@@ -3,7 +3,6 @@
 import json
 import re
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -195,7 +194,7 @@ def test_a_damaged_shard_is_no_report(tmp_path: Path) -> None:
 
 def run(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return prepared.run(
-        [sys.executable, "-m", "arxivcli", "preprocess", *arguments], cwd=where, stdin=subprocess.DEVNULL,
+        [*prepared.PROGRAM, "preprocess", *arguments], cwd=where, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 

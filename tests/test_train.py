@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -63,7 +62,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "arxivcli", *arguments]
+    return [*prepared.PROGRAM, *arguments]
 
 
 def test_it_learns_what_the_topics_words_say(model: Path) -> None:

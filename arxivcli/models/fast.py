@@ -1,7 +1,7 @@
 """The linear-time model: a bag of words and word pairs, embedded in a small space, softmax on top.
 
 Sublinear TF-IDF weights (Salton and Buckley 1988), L2-normalised bags, one embedding a feature (as fastText: Joulin et
-al. 2016), kept as 8- or 4-bit integers with one scale a row. Scoring needs numpy and pyarrow only.
+al. 2016), kept in four and two bits with one scale a row. Scoring needs numpy and pyarrow only.
 """
 
 from __future__ import annotations

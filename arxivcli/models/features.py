@@ -139,7 +139,7 @@ class Vocabulary:
     def word_ids(self, words: pa.StringArray) -> NDArray[np.int32]:
         """Number of each word in the vocabulary, -1 for unknown ones."""
         if self._word_table is not None:
-            return self._word_table.find(self._digests(words))
+            return self._word_table.find(self._word_keys(words))
         ids: NDArray[np.int32] = pc.index_in(words, value_set=self.words).fill_null(-1).to_numpy(zero_copy_only=False)
         return ids
 
@@ -151,12 +151,12 @@ class Vocabulary:
         """
         if len(self.words) == 0:
             return None
-        digests, numbers = self._digests(self.words), np.arange(len(self.words))
-        table = _HashTable(digests, numbers)
-        return table if np.array_equal(table.find(digests), numbers) else None
+        keys, numbers = self._word_keys(self.words), np.arange(len(self.words))
+        table = _HashTable(keys, numbers)
+        return table if np.array_equal(table.find(keys), numbers) else None
 
-    def _digests(self, words: pa.StringArray) -> NDArray[np.int64]:
-        """A number for each word, of as many bits as the table has room for: unequal for unequal words but for one in
+    def _word_keys(self, words: pa.StringArray) -> NDArray[np.int64]:
+        """As many bits of each word's digest as the table has room for: unequal for unequal words but for one in
         billions.
         """
         room = _HashTable.ROOM - len(self.words).bit_length()

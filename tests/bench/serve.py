@@ -106,7 +106,7 @@ class User(asyncio.Protocol):
             self.seen.wrong[type(exc).__name__ if exc else "closed"] += 1
 
 
-async def load(port: int, papers: list[bytes], users: int, seconds: float, again: float = RETRY_AFTER) -> Seen:
+async def load(port: int, papers: list[bytes], users: int, seconds: float, again: float) -> Seen:
     """So many users for so long, after a moment to warm up."""
     loop, seen, counting = asyncio.get_running_loop(), Seen(), asyncio.Event()
     people = []
@@ -131,9 +131,9 @@ async def load(port: int, papers: list[bytes], users: int, seconds: float, again
     return seen
 
 
-def looked_in(port: int, papers: list[bytes], seconds: float) -> Seen:
-    """What a few users saw who are in no hurry."""
-    return uvloop.run(load(port, papers, BYSTANDERS, seconds))
+def seen_by(users: int, port: int, papers: list[bytes], seconds: float, again: float = RETRY_AFTER) -> Seen:
+    """What so many users saw, in an event loop of their own."""
+    return uvloop.run(load(port, papers, users, seconds, again))
 
 
 @contextmanager
@@ -178,14 +178,14 @@ def measure(asked: argparse.Namespace, papers: list[bytes], options: list[str]) 
     with service(["--model", asked.model, *options]) as (port, pid):
         best = 0.0
         for users in asked.users:
-            seen = uvloop.run(load(port, papers, users, asked.seconds))
+            seen = seen_by(users, port, papers, asked.seconds)
             best = max(best, told(f"{users} users", seen, asked.seconds))
         if asked.overload:
             before = memory(pid)
             with ProcessPoolExecutor(1, get_context("spawn")) as aside:
-                beside = aside.submit(looked_in, port, papers[:100], asked.seconds)
+                beside = aside.submit(seen_by, BYSTANDERS, port, papers[:100], asked.seconds)
                 again = 0.0 if asked.impatient else RETRY_AFTER
-                seen = uvloop.run(load(port, papers, asked.overload, asked.seconds, again))
+                seen = seen_by(asked.overload, port, papers, asked.seconds, again)
                 apart = beside.result()
             good = told(f"{asked.overload} users", seen, asked.seconds)
             print(

@@ -126,7 +126,7 @@ def compare(
         says = answers.scored(model, second.sample, later, progress)
         progress.end()
     mix = labels.shift(first.labels, second.labels) if first.labels and second.labels else None
-    words = texts.shift(read, later, seed, None if is_log else _words(model), progress)
+    words = texts.shift(read, later, seed, None if is_log else _vocabulary(model), progress)
     seen = vectors.shift(model, read, later, seed, progress)
     predicted, reach = answers.shift(said, says), answers.reach(said, says)
     right, estimate = answers.accuracy(said, says), answers.estimate(said, says)
@@ -166,10 +166,10 @@ def _texts(side: Side) -> list[pa.StringArray]:
     return [text.model_input(batch) for batch in side.sample.to_batches(_BATCH)]
 
 
-def _words(model: Model) -> pa.StringArray | None:
-    """The words a model knows; None when they are not a list of words."""
+def _vocabulary(model: Model) -> Vocabulary | None:
+    """What words a model knows; None when they are not a list of words."""
     known = getattr(model.classifier, "vocabulary", None)
-    return known.words if isinstance(known, Vocabulary) else None
+    return known if isinstance(known, Vocabulary) else None
 
 
 def _reported(side: Side) -> SideReport:

@@ -40,7 +40,7 @@ _HAS_LETTER = r"[a-z]|[^\x00-\x7f]"
 _TWO_LETTERS = r"..|[^\x00-\x7f]"
 
 
-def shift(reference: Texts, current: Texts, seed: int, known: pa.StringArray | None, progress: Progress) -> TextShift:
+def shift(reference: Texts, current: Texts, seed: int, known: Vocabulary | None, progress: Progress) -> TextShift:
     """The change from one side's texts to the other's, each side in batches of `text.model_input`.
 
     A paper counts a word once, however often it says it: one long paper is no trend.
@@ -49,7 +49,7 @@ def shift(reference: Texts, current: Texts, seed: int, known: pa.StringArray | N
         reference: batches of one side.
         current: of the other.
         seed: which half of the reference is looked up in the other.
-        known: the words a model knows, None when they are not a list.
+        known: what words a model knows, None when they are not a list.
         progress: hears of it.
     """
     progress.begin("reading words", 2 * sum(map(len, [*reference, *current])))
@@ -201,11 +201,11 @@ def _unknown_words(reference: Texts, current: Texts, seed: int) -> NumberShift |
     )
     if not sum(map(len, inside)) or not sum(map(len, outside)):
         return None
-    known = pa.chunked_array([pc.unique(tokenise(batch).words) for batch in inside], pa.string())
-    return _unknown(pc.unique(known), outside, current)
+    words = pc.unique(pa.chunked_array([pc.unique(tokenise(batch).words) for batch in inside], pa.string()))
+    return _unknown(Vocabulary(words, np.empty(0, np.int64)), outside, current)
 
 
-def _unknown(known: pa.StringArray, reference: Texts, current: Texts) -> NumberShift:
+def _unknown(known: Vocabulary, reference: Texts, current: Texts) -> NumberShift:
     """The share of each paper's words that are not among the known ones; papers without a word are left out."""
     first, second = (
         np.concatenate([np.empty(0), *(_unknown_shares(known, batch) for batch in side)])
@@ -214,9 +214,9 @@ def _unknown(known: pa.StringArray, reference: Texts, current: Texts) -> NumberS
     return numbers.means(first, second, most=1.0)
 
 
-def _unknown_shares(known: pa.StringArray, batch: pa.StringArray) -> NDArray[np.float64]:
+def _unknown_shares(known: Vocabulary, batch: pa.StringArray) -> NDArray[np.float64]:
     tokens = tokenise(batch)
-    unknown = pc.is_null(pc.index_in(tokens.words, value_set=known)).to_numpy(zero_copy_only=False)
+    unknown = known.word_ids(tokens.words) < 0
     of, without = (np.bincount(tokens.text, weights, len(batch)) for weights in (None, unknown))
     shares: NDArray[np.float64] = without[of > 0] / of[of > 0]
     return shares

@@ -45,9 +45,7 @@ def run(work: Callable[[Task], Result], tasks: Iterable[Task], workers: int) -> 
         try:
             for task in tasks:
                 lost.append(task)  # until the pool has it
-                with parallel.starting_workers():
-                    future = pool.submit(work, task)
-                waiting[future] = task
+                waiting[_submitted(pool, work, task)] = task
                 lost.pop()
                 if len(waiting) > workers:
                     yield from _finished(waiting)
@@ -73,15 +71,19 @@ def _again(work: Callable[[Task], Result], tasks: list[Task]) -> Iterator[Result
     with _pool(1) as pool:
         for task in tasks:
             try:
-                with parallel.starting_workers():
-                    future = pool.submit(work, task)
-                result = future.result()
+                result = _submitted(pool, work, task).result()
             except BrokenProcessPool as error:
                 raise ArxivcliError(
                     f"a worker process died twice over {task}",
                     "was memory short? try --workers 1, or report this as a bug",
                 ) from error
             yield result
+
+
+def _submitted(pool: ProcessPoolExecutor, work: Callable[[Task], Result], task: Task) -> Future[Result]:
+    """The result to come; the pool starts its workers when they are first needed."""
+    with parallel.starting_workers():
+        return pool.submit(work, task)
 
 
 @contextmanager
