@@ -214,7 +214,7 @@ def test_more_than_can_be_served_is_refused_at_once(handmade_model: Path) -> Non
         assert len(answered) + len(refused) == 400
         assert len(answered) > 20
         assert refused
-        assert {again for _, again in refused} == {"1"}
+        assert {again for _, again in refused} <= {"1", "2", "3"}
         assert statistics.median(took for took, _ in refused) < statistics.median(answered)
         assert served.metric("arxivcli_process_resident_memory_bytes") - before < 30e6
         assert served.metric("arxivcli_queue_papers") == 0
@@ -235,13 +235,14 @@ def test_who_comes_again_at_once_after_a_refusal_has_to_wait(handmade_model: Pat
         connection = http.client.HTTPConnection(served.host, served.port, timeout=30)
         connection.request("POST", "/predict", BODY, JSON)
         refused = connection.getresponse()
-        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert refused.status == 503
+        wait = int(refused.headers["retry-after"])
         assert json.loads(refused.read())["detail"].startswith("too many requests")
         began = time.monotonic()
         assert served.ask("/livez").status == 200, "others are heard"
         connection.request("POST", "/predict", BODY, JSON)
         answered = connection.getresponse()
-        assert 0.5 < time.monotonic() - began < 10
+        assert wait - 0.5 < time.monotonic() - began < wait + 10
         assert answered.status in {200, 503}
         answered.read()
         connection.close()
@@ -302,10 +303,10 @@ def test_what_a_full_service_says(full: Served, head: bytes, pieces: list[bytes]
     assert headers[b"x-content-type-options"] == b"nosniff"
     assert b"x-request-id" in headers or code == 408
     if code == 503:
-        assert headers[b"retry-after"] == b"1"
+        assert headers[b"retry-after"] in {b"1", b"2", b"3"}
         assert headers[b"cache-control"] == b"no-store"
         assert {b"date", b"ratelimit-limit", b"ratelimit-remaining"} <= headers.keys()
-        assert json.loads(said) == {"detail": "too many requests are waiting; ask again in a second"}
+        assert json.loads(said) == {"detail": "too many requests are waiting; ask again in a few seconds"}
         assert headers[b"x-request-id"] == b"mine" or b"mine" not in head
 
 
@@ -324,11 +325,14 @@ def test_a_full_service_still_asks_who_it_is(full: Served) -> None:
     assert full.ask("/predict", headers={"authorization": f"Bearer {TOKEN}"}).status == 405
     reply = full.ask("/predict", PAPER, headers={"authorization": f"Bearer {TOKEN}", "host": "evil.example"})
     assert reply.status == 400
+    told = set()
     for _ in range(60):
         reply = full.ask("/predict?top=1", PAPER, headers={"authorization": f"Bearer {TOKEN}"})
         if reply.status == 429:
             break
         assert reply.status == 503
+        told.add(reply.headers["retry-after"])
+    assert told == {"1", "2", "3"}, "not all of them shall come again at once"
     assert reply.status == 429
     assert int(reply.headers["retry-after"]) >= 1
     time.sleep(1.1)

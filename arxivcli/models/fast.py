@@ -6,7 +6,7 @@ al. 2016), kept in four and two bits with one scale a row. Scoring needs numpy a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Self
@@ -35,7 +35,7 @@ _PACKED = ("fine", "coarse", "steps", "scales")
 _LAYER = {f"layer_{part}": part for part in ("inner", "likely", "level", "start", "outer")}
 _IDF_STEPS = 20
 _ENOUGH_TO_UNPACK = 256
-"""Texts from which unpacking the whole table once is quicker than unpacking rows as they come."""
+"""Texts, in one call or in many, from which unpacking the whole table is quicker than unpacking rows as they come."""
 _BLOCK = 8
 """Texts that go through the head at once, the last of them padded: a product of always the same shape, so that a text's
 bits cannot depend on its company. Eight rows all take one road through a BLAS (64 do not).
@@ -61,6 +61,8 @@ class FastClassifier:
     head: NDArray[np.float32]
     bias: NDArray[np.float32]
     layer: Layer | None = None
+    _asked: list[int] = field(default_factory=lambda: [0], init=False, repr=False)
+    """How many texts it was asked about."""
 
     def scores(self, texts: pa.StringArray) -> NDArray[np.float32]:
         """Logits, float32 (len(texts), len(labels)); a text without a known word is a vector of zeros."""
@@ -81,7 +83,8 @@ class FastClassifier:
         """The embeddings in blocks of _BLOCK texts, (blocks, _BLOCK, D), the last one padded with zeros."""
         bags = self.vocabulary.bags(texts)
         weights = bag_weights(bags, self._idf) * self._scales.take(bags.features)
-        table = self.embeddings.table if len(texts) >= _ENOUGH_TO_UNPACK else None
+        self._asked[0] += len(texts)
+        table = self.embeddings.table if self._asked[0] >= _ENOUGH_TO_UNPACK else None
         hidden = np.zeros((-(-len(texts) // _BLOCK), _BLOCK, len(self.head)), np.float32)
         sums = iter(hidden.reshape(-1, len(self.head)))
         offsets = bags.offsets.tolist()

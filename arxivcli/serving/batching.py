@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from arxivcli.serving.refusals import FULL, Refusal, busy
+from arxivcli.serving.refusals import FULL, Refusal, busy, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -131,7 +131,7 @@ class Batcher(Generic[Asked, Answer]):
         while patient and not self._room(load, deadline) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         if not self._room(load, deadline):
-            raise busy(FULL)
+            raise busy(FULL, wait())
         parts = [_Waiting(some, cost, deadline, gone, self._loop.create_future()) for some, cost in self._parts(asked)]
         self._queue.extend(parts)
         self.waiting += len(asked)

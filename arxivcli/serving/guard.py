@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from arxivcli.serving import rates
 from arxivcli.serving.bodies import Body
-from arxivcli.serving.refusals import FULL, Refusal, busy
+from arxivcli.serving.refusals import FULL, WAITS, Refusal, busy, wait
 from arxivcli.serving.settings import LOOPBACK_NAMES
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ PAGES: Final = frozenset({"/", "/docs", "/openapi.json"})
 ASSETS: Final = "/docs/"
 _PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _LONGEST_ID: Final = 64
-PAUSE: Final = 1.0
-"""Seconds for which a connection is not heard that was refused; as Retry-After says."""
 _SERVER_ERROR: Final = 500
 _HARD: Final = [
     (b"x-content-type-options", b"nosniff"),
@@ -51,12 +49,12 @@ FULL_BODY: Final = busy(FULL).body
 _FULL_HEADERS: Final = [
     (b"content-type", b"application/json"),
     (b"content-length", b"%d" % len(FULL_BODY)),
-    (b"retry-after", b"1"),
     *_HARD,
     _NO_CACHE,
     _NOTHING_ACTIVE,
 ]
 _FULL_HEAD: Final = b"HTTP/1.1 503 Service Unavailable\r\n" + b"".join(b"%s: %s\r\n" % pair for pair in _FULL_HEADERS)
+_FULL_HEADS: Final = {seconds: b"%sretry-after: %d\r\n" % (_FULL_HEAD, seconds) for seconds in WAITS}
 _SECOND_LOOK: Final = (b"transfer-encoding", b"content-encoding", b"origin")
 """Headers of requests that only the application understands."""
 
@@ -101,8 +99,9 @@ class Guard:
         finally:
             self._account(exchange)
 
-    def turned_away(self, scope: Scope) -> bytes | None:
-        """The head of a refusal (503) to a plain `POST /predict`, without what every answer of the server has.
+    def turned_away(self, scope: Scope) -> tuple[bytes, int] | None:
+        """The head of a refusal (503) to a plain `POST /predict`, without what every answer of the server has, and the
+        seconds of its Retry-After, for which the connection is not to be heard.
 
         None when there is room for it, or something else to be said about it first: then the application is asked. Most
         of what comes under load ends here, before there is a task for it and before its body is read.
@@ -123,7 +122,8 @@ class Guard:
         identifier = _given(headers.get(b"x-request-id", b"")) or next(self._named)
         self._count(identifier, scope, "POST", PREDICT, 503, time.perf_counter() - began)
         told = b"".join(b"%s: %s\r\n" % pair for pair in extra)
-        return b"%s%sx-request-id: %s\r\n" % (_FULL_HEAD, told, identifier.encode())
+        seconds = wait()
+        return b"%s%sx-request-id: %s\r\n" % (_FULL_HEADS[seconds], told, identifier.encode()), seconds
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
         """Headers that tell the client its rate. Raises Refusal: 400, 401, 429, 431."""
@@ -150,9 +150,10 @@ class Guard:
         """
         await exchange.body.read()
         exchange.route = PREDICT
+        seconds = wait()
         if (pause := exchange.scope["state"].get("pause")) is not None:
-            pause(PAUSE)
-        raise busy(FULL)
+            pause(seconds)
+        raise busy(FULL, seconds)
 
     def _rated(self, scope: Scope, limiter: Rates) -> list[tuple[bytes, bytes]]:
         peer = scope["client"][0] if scope["client"] else ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from arxivcli.serving.guard import FULL_BODY, PAUSE, PREDICT
+from arxivcli.serving.guard import FULL_BODY, PREDICT
 from arxivcli.serving.refusals import Refusal
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Protocol(HttpToolsProtocol):
 
     limits: ClassVar[Limits]
     refused: ClassVar[Callable[[Refusal], None]]
-    turned_away: ClassVar[Callable[[Any], bytes | None]]
+    turned_away: ClassVar[Callable[[Any], tuple[bytes, int] | None]]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -38,7 +38,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head = True
         self._timer: asyncio.TimerHandle | None = None
         self._pause = 0.0
-        self._away: bytes | None = None
+        self._away: tuple[bytes, int] | None = None
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -86,10 +86,9 @@ class Protocol(HttpToolsProtocol):
         if self._away is None:
             return super().on_message_complete()
         self._rest()
-        answer, self._away = self._away, None
+        (answer, self._pause), self._away = self._away, None
         dated = [b"%s: %s\r\n" % pair for pair in self.server_state.default_headers]
         self.transport.write(b"".join([answer, *dated, b"\r\n", FULL_BODY]))
-        self._pause = PAUSE
         self.on_response_complete()
         return None
 
@@ -168,14 +167,15 @@ class Protocol(HttpToolsProtocol):
 
 
 def protocol(
-    limits: Limits, refused: Callable[[Refusal], None], turned_away: Callable[[Any], bytes | None]
+    limits: Limits, refused: Callable[[Refusal], None], turned_away: Callable[[Any], tuple[bytes, int] | None]
 ) -> type[Any]:
     """The protocol with these limits, as uvicorn wants it: a class.
 
     Args:
         limits: what one request may cost.
         refused: hears what was answered in place of the application.
-        turned_away: the head of the answer to a plain request from its scope, when there is no room for it.
+        turned_away: the head of the answer to a plain request from its scope, when there is no room for it, and the
+            seconds for which its connection is not heard then.
     """
     own = {"refused": staticmethod(refused), "turned_away": staticmethod(turned_away)}
     return type("Limited", (Protocol,), {"limits": limits, **own})

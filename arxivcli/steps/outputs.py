@@ -238,7 +238,10 @@ def _tabled(pages: Iterator[Page], raw: bool) -> Iterator[bytes]:
         elif (page.header, page.delimiter) == (first.header, first.delimiter):
             yield page.content
         else:
-            raise InputError(f"{page.source} has other columns than what came before it", "use --format jsonl")
+            raise InputError(
+                f"{page.source} has other columns than what came before it",
+                "use --only, which leaves them out, or --format jsonl",
+            )
 
 
 def _listed(parts: Iterator[bytes]) -> Iterator[bytes]:
