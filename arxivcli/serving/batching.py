@@ -32,6 +32,9 @@ _PATIENCE = 0.5
 _NEWEST = 0.2
 """How much the newest batch counts in the seconds that a paper of the usual kind takes."""
 
+_AT_ONCE = 8
+"""Answers that are given before the loop looks who else has come: who is refused shall not wait for all of them."""
+
 LATE = "no answer within the deadline; ask again later, or for fewer papers at once"
 
 
@@ -213,7 +216,7 @@ class Batcher(Generic[Asked, Answer]):
         self._last = papers, seconds
         self._pace += _NEWEST * (seconds / sum(waiting.load for waiting in batch) - self._pace)
         self._scored(papers, seconds)
-        for waiting, outcome in zip(batch, outcomes, strict=True):
+        for number, (waiting, outcome) in enumerate(zip(batch, outcomes, strict=True), 1):
             self.failures = self.failures + 1 if isinstance(outcome, Exception) else 0
             if isinstance(outcome, Exception):
                 self._failed(outcome)
@@ -221,6 +224,8 @@ class Batcher(Generic[Asked, Answer]):
                     waiting.answers.set_exception(outcome)
             elif not waiting.answers.done():
                 waiting.answers.set_result(outcome)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _score_batches(self) -> None:
         """In the thread: one batch after another."""
