@@ -233,7 +233,7 @@ def test_an_offline_run_file_holds_the_training(tmp_path: Path, capfd: pytest.Ca
     assert found["summary"]["calibration/ece_after"] == 0.01
     assert ("model", ["model.json", "weights.safetensors"]) in [(k, sorted(names)) for k, names in found["artifacts"]]
     assert found["exit"] == 0
-    assert noted.notes == []
+    assert noted.notes == [f"W&B offline; kept on disk, `wandb sync {path.parent}` sends it"]
     assert capfd.readouterr() == ("", "")
     assert not (tmp_path / "model" / tracking.RUN).exists()
 

@@ -193,7 +193,7 @@ class _Teller(threading.Thread):
 
         server = wandb.setup(wandb.Settings(silent=True)).settings.base_url
         if self._mode == "offline":
-            return self._init(wandb, "offline")
+            return self._on_disk(wandb, "W&B offline")
         try:
             _connect(server)
             return self._init(wandb, "online")
@@ -201,8 +201,11 @@ class _Teller(threading.Thread):
             why = _first_line(error)
         wandb.teardown()  # its service would not take the run's id again
         wandb.setup(wandb.Settings(silent=True))
+        return self._on_disk(wandb, f"W&B at {server}: {why}")
+
+    def _on_disk(self, wandb: Any, why: str) -> Any:
         run = self._init(wandb, "offline")
-        self._notes.put(f"W&B at {server}: {why}; kept on disk, `wandb sync {run.settings.sync_dir}` sends it")
+        self._notes.put(f"{why}; kept on disk, `wandb sync {run.settings.sync_dir}` sends it")
         return run
 
     def _init(self, wandb: Any, mode: Mode) -> Any:
