@@ -193,16 +193,37 @@ def dropped(page: "Page", name: str, content: bytes) -> None:
         ("a.jsonl", b'{"title": "Primes", "abstract": "x"}\n{\n{"title": "quarks"}\n', ["Primes", "{", "quarks"]),
         ("one.csv", b"title\nPrimes, zeta\n", ["Primes, zeta"]),
         ("titles.txt", b"Primes, zeta\nquarks; leptons\n", ["Primes, zeta", "quarks; leptons"]),
+        ("column.csv", b"Primes and zeta\nquarks\n", ["Primes and zeta", "quarks"]),
+        ("a.json", b'[{"title": "Primes", "abstract": "x"},\n {"title": "quarks"}]', ["Primes", "quarks"]),
+        ("one.json", b'{\n  "title": "Primes",\n  "abstract": "x"\n}\n', ["Primes"]),
+        ("lines.txt", b"[CII] emission\n{T}ropical curves\n", ["[CII] emission", "{T}ropical curves"]),
+        ("excel.csv", "title;abstract\nPoincar\u00e9 primes;x\n".encode("utf-16"), ["Poincaré primes"]),
     ],
 )  # fmt: skip
 def test_a_file_is_dropped(page: "Page", name: str, content: bytes, titles: list[str]) -> None:
     dropped(page, name, content)
-    told(page, "list-said", re.compile("^All"))
+    told(page, "list-said", "One paper." if len(titles) == 1 else re.compile(f"^All {len(titles)} papers"))
     found = saved(page)
     assert [row["title"] for row in found] == titles
     for row in found:
         assert bool(row["category"]) != bool(row["error"])
         assert bool(row["error"]) == (row["title"] in {"", "{"})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.csv", b"name,year\nPrimes,1999\n", "The table has no column named title."),
+        ("a.bin", bytes(range(256)), "The file is no text: use arxivcli classify."),
+        ("a.txt", b"\n\n", "There is no paper in it."),
+    ],
+)
+def test_a_file_that_has_no_papers_says_so(page: "Page", name: str, content: bytes, problem: str) -> None:
+    dropped(page, "before.txt", b"Primes\n")
+    told(page, "list-said", "One paper.")
+    dropped(page, name, content)
+    told(page, "list-problem", problem)
+    told(page, "list-said", "")
 
 
 def test_a_long_list_is_answered_whole(page: "Page") -> None:

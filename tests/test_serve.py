@@ -113,17 +113,20 @@ def test_lines_are_answered_while_they_come(service: Served) -> None:
 
 
 def test_a_bad_line_has_an_error_and_harms_no_other(service: Served) -> None:
-    lines = [json.dumps(PAPER), "{", '{"title": "t"}', json.dumps({"title": " ", "abstract": " "}), json.dumps(PAPER)]
+    lines = [json.dumps(PAPER), "{", '{"title": "t", "id": "x9"}', json.dumps({"title": " ", "abstract": " "})]
+    lines += [json.dumps({"title": "a" * 1_100_000, "abstract": "b"}), "\ufeff" + json.dumps(PAPER)]
     reply = service.ask("/predict/batch", body="\n".join(lines).encode(), headers=LINES)
     assert reply.headers["content-type"] == "application/x-ndjson"
     answers = [json.loads(line) for line in reply.body.splitlines()]
     assert [answer.get("error") for answer in answers] == [
         None,
-        "the line is not JSON (line 1, column 2)",
+        "the line is not JSON (column 2)",
         "abstract is missing",
         "title has no words",
+        "the line is longer than 1,048,576 bytes",
         None,
     ]
+    assert [answer["id"] for answer in answers if "error" in answer and "id" in answer] == ["x9"]
 
 
 def test_many_lines_are_all_answered(service: Served) -> None:
@@ -280,32 +283,57 @@ def test_a_token_file_that_others_can_read_is_refused(token_file: Path) -> None:
 
 def test_a_client_asks_only_so_often(handmade_model: Path) -> None:
     with serving("--model", handmade_model, "--rate", 18) as served:
-        replies = [served.predict(headers={"x-forwarded-for": f"10.0.0.{n}"}) for n in range(4)]
-        assert [reply.status for reply in replies] == [200, 200, 200, 429]
-        assert [reply.headers["ratelimit-remaining"] for reply in replies] == ["2", "1", "0", "0"]
+        replies = [served.predict(headers={"x-forwarded-for": f"10.0.0.{n}"}) for n in range(11)]
+        assert [reply.status for reply in replies] == [200] * 10 + [429]
+        assert [int(reply.headers["ratelimit-remaining"]) for reply in replies] == [*range(9, -1, -1), 0]
         assert 1 <= int(replies[-1].headers["retry-after"]) <= 4
-        assert replies[-1].headers["ratelimit-limit"] == "3"
-        assert served.ask("/health").status == 200
-        assert served.ask("/metrics").status == 200
+        assert replies[-1].headers["ratelimit-limit"] == "10"
+        assert replies[-1].detail == "more than 18 requests a minute, or 10 at once"
+        for path in ("/health", "/metrics", "/", "/docs", "/openapi.json"):
+            assert served.ask(path).status == 200, "what is only read costs nothing"
 
 
 def test_a_trusted_proxy_says_who_asks(handmade_model: Path) -> None:
     with serving("--model", handmade_model, "--rate", 6, "--trusted-proxy", "127.0.0.0/8") as served:
-        ask = [served.predict(headers={"x-forwarded-for": who}).status for who in ("10.0.0.1", "10.0.0.1", "10.0.0.2")]
-        assert ask == [200, 429, 200]
+        who = ["10.0.0.1"] * 7 + ["10.0.0.2"] * 6
+        asked = [served.predict(headers={"x-forwarded-for": one}).status for one in who]
+        assert asked == [200] * 6 + [429] + [200] * 6
         assert served.predict(headers={"x-forwarded-for": "10.0.0.3, 10.0.0.2"}).status == 429
+        served.hears("status=429 ms=")
+        assert "client=10.0.0.1" in served.said(), "the log says who asked, not who passed it on"
 
 
-def test_pages_of_other_sites_ask_only_where_told(service: Served, handmade_model: Path) -> None:
+def test_pages_of_other_sites_ask_only_where_told(service: Served, handmade_model: Path, token_file: Path) -> None:
     asking = {"origin": "https://a.example", "access-control-request-method": "POST"}
     assert "access-control-allow-origin" not in service.predict(headers={"origin": "https://a.example"}).headers
-    with serving("--model", handmade_model, "--cors", "https://a.example") as served:
-        allowed = served.ask("/predict", method="OPTIONS", headers=asking)
+    with serving("--model", handmade_model, "--cors", "https://A.example/", "--token-file", token_file) as served:
+        allowed = served.ask("/predict", method="OPTIONS", headers={**asking, "x-request-id": "before"})
         assert (allowed.status, allowed.headers["access-control-allow-origin"]) == (200, "https://a.example")
+        refused = served.ask("/predict", method="OPTIONS", headers={**asking, "origin": "https://b.example"})
+        assert (refused.status, refused.detail.partition(",")[0]) == (400, "pages of this site may not ask")
+        assert {"x-request-id", "x-content-type-options"} <= allowed.headers.keys() & refused.headers.keys()
+        served.hears("request=before method=OPTIONS path=/predict status=200")
+    with serving("--model", handmade_model, "--cors", "https://a.example") as served:
         answered = served.predict(headers={"origin": "https://a.example"})
         assert answered.headers["access-control-allow-origin"] == "https://a.example"
         other = served.predict(headers={"origin": "https://b.example"})
         assert "access-control-allow-origin" not in other.headers
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--cors", "their.site"], "--cors their.site is no origin of web pages; write https://their.site, without a"),
+        (["--cors", "https://their.site/page"], "--cors https://their.site/page is no origin of web pages"),
+        (["--guard-metrics"], "--guard-metrics asks for a token, and there are none; give a --token-file"),
+        (["--trusted-proxy", "nobody"], "--trusted-proxy: 'nobody' does not appear to be"),
+        (["--max-items", "3000"], "a list may have 3,000 papers, but only 2,000 may wait"),
+    ],
+)
+def test_what_makes_no_sense_is_said_before_anything_is_served(options: list[str], says: str) -> None:
+    done = prepared.run([*prepared.PROGRAM, "serve", *options], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"error: {says}")
 
 
 def test_a_page_that_calls_us_by_its_own_name_is_refused(service: Served, handmade_model: Path) -> None:

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import misbehaving
+import prepared
 import pytest
 from served import JSON, LINES, PAPER, Served, rest, serving, until
 
@@ -468,11 +469,24 @@ def test_streams_have_their_limits_too(service: Served) -> None:
     empty = service.ask("/predict/batch", body=b"", headers=LINES)
     assert (empty.status, empty.body) == (200, b"")
     long = service.ask("/predict/batch", body=BODY + b"\n" + b"x" * 20_000, headers=LINES)
-    assert (long.status, long.detail) == (413, "a line is longer than 16,384 bytes")
+    assert [json.loads(line).get("error") for line in long.body.splitlines()] == [
+        None,
+        "the line is longer than 16,384 bytes",
+    ]
     assert service.ask("/predict/batch", body=b"\n" * 1_100_000, headers=LINES).status == 413
 
 
 # -- S07: the end -------------------------------------------------------------------------------------------------
+
+
+def test_told_to_end_while_some_workers_begin_it_ends_well(handmade_model: Path) -> None:
+    command = [*prepared.PROGRAM, "serve", "--model", handmade_model, "--port", "0", "--workers", "3"]
+    with prepared.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        assert any(" ready " in line for line in process.stderr)
+        process.send_signal(signal.SIGTERM)
+        assert "Traceback" not in process.stderr.read()
+        assert process.wait(30) == 0
 
 
 def test_the_end_comes_after_the_last_answer(handmade_model: Path) -> None:

@@ -1,6 +1,7 @@
 """`serve --log-predictions`: what is kept, what `arxivcli drift` makes of it, how much of it there may be."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -67,6 +68,29 @@ def test_without_texts_lengths_and_hashes_are_kept(handmade_model: Path, tmp_pat
     assert read.reading.errors.null_count == 2
 
 
+def test_a_log_without_texts_is_compared_by_its_answers_and_lengths(
+    answered: tuple[pa.RecordBatch, pa.RecordBatch], tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    for name, redact in (("plain", False), ("redacted", True)):
+        journal = Journal(Keeping(tmp_path / name, redact=redact))
+        journal.add(*answered, now)
+        journal.close()
+    plain, redacted = tmp_path / "plain", tmp_path / "redacted"
+    done = prepared.run([*prepared.PROGRAM, "drift", plain, redacted, "--json"], capture_output=True, check=True)
+    report = json.loads(done.stdout)
+    assert report["verdict"] == "no drift"
+    assert report["text"]["title_words"]["effect"] == report["text"]["abstract_words"]["effect"] == 0
+    assert report["text"]["unknown_words"] is report["vectors"] is None
+    assert report["not_available"]["vectors"] == f"{redacted} has no words (--log-redact)"
+    papers = tmp_path / "papers.jsonl"
+    papers.write_text("".join(json.dumps(paper) + "\n" for paper in records(20)))
+    for others in ([papers], [plain, "--model", "builtin"]):
+        done = prepared.run([*prepared.PROGRAM, "drift", redacted, *others], capture_output=True)
+        assert done.returncode == 3
+        assert b"has no words (--log-redact), so no model can read it; compare it with another log" in done.stderr
+
+
 @pytest.fixture
 def answered(handmade_model: Path) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     papers = batch(200)
@@ -79,6 +103,25 @@ def test_a_share_is_kept(answered: tuple[pa.RecordBatch, pa.RecordBatch], tmp_pa
         journal.add(*answered, datetime.now(UTC))
     journal.close()
     assert 450 < len(kept(tmp_path / "log")) < 750
+
+
+def test_what_cannot_be_kept_is_counted_and_said_once(
+    answered: tuple[pa.RecordBatch, pa.RecordBatch], tmp_path: Path
+) -> None:
+    counted: Counter[str] = Counter()
+    said: list[OSError] = []
+    journal = Journal(Keeping(tmp_path / "log"), lambda state, count: counted.update({state: count}), said.append)
+    (tmp_path / "log").rmdir()
+    for number in (1, 2):
+        journal.add(*answered, datetime.now(UTC))
+        until(lambda number=number: counted["lost"] == number * 200)
+    (tmp_path / "log").mkdir()
+    journal.add(*answered, datetime.now(UTC))
+    journal.close()
+    assert counted == {"lost": 400, "written": 200}
+    assert [error.strerror for error in said] == ["No such file or directory"]
+    [file] = (tmp_path / "log").iterdir()
+    assert file.stat().st_mode & 0o077 == 0, "what people ask is for nobody else"
 
 
 def test_the_oldest_files_go(

@@ -137,12 +137,17 @@ def serve(
         Limits,
         Service,
         networks,
+        origins,
         tokens,
     )
 
     known = tokens(token_file) if token_file is not None else ()
     access = Access(
-        known, guard_metrics, tuple(map(str.lower, allow_host or ())), tuple(cors or ()), networks(trusted_proxy or ())
+        known,
+        guard_metrics,
+        tuple(map(str.lower, allow_host or ())),
+        origins(cors or ()),
+        networks(trusted_proxy or ()),
     )
     limits = Limits(
         body=max_body << 10,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from fastapi import FastAPI, Request
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -20,7 +22,7 @@ from arxivcli.serving.scoring import NO_WORDS, Answer, Asked
 from arxivcli.serving.state import left
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Scope
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from arxivcli.serving.fetching import Fetcher
     from arxivcli.serving.rates import Rates
@@ -59,17 +61,39 @@ def application(state: State, limiter: Rates | None = None) -> tuple[ASGIApp, gu
         docs.add(app)
     if service.access.tokens:
         docs.require_token(app, {*guard.ALIVE, *(() if service.access.metrics else guard.METRICS)})
-    guarded: ASGIApp
-    guarded = own = guard.Guard(app, state, limiter)
-    if service.access.origins:
-        guarded = CORSMiddleware(
-            guarded,
-            allow_origins=service.access.origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["x-request-id", "retry-after"],
-        )
-    return guarded, own
+    if not service.access.origins:
+        own = guard.Guard(app, state, limiter)
+        return own, own
+    leave: dict[str, Any] = {
+        "allow_origins": service.access.origins,
+        "allow_methods": ["GET", "POST"],
+        "allow_headers": ["authorization", "content-type", "x-request-id"],
+        "expose_headers": ["x-request-id", "retry-after", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"],
+    }
+    own = guard.Guard(_Preflights(app, **leave), state, limiter)
+    return _Leave(own, **leave), own
+
+
+class _Leave(CORSMiddleware):
+    """Tells browsers whose pages may read an answer; what they ask beforehand the guard hears as all else."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        preflight = scope["type"] == "http" and guard.is_preflight(scope)
+        await (self.app(scope, receive, send) if preflight else super().__call__(scope, receive, send))
+
+
+class _Preflights(CORSMiddleware):
+    """Behind the guard: answers what browsers ask beforehand."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request. Raises Refusal (400)."""
+        if scope["type"] != "http" or not guard.is_preflight(scope):
+            return await self.app(scope, receive, send)
+        answer = self.preflight_response(Headers(scope=scope))
+        if answer.status_code != HTTPStatus.OK:
+            raise Refusal(HTTPStatus.BAD_REQUEST, "pages of this site may not ask, or not with this method or header")
+        return await answer(scope, receive, send)
 
 
 class _Quick(Route):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import re
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -76,10 +77,13 @@ class Body:
             raise Refusal(400, "the body is not complete")
         return whole if len(parts) == 1 else b"".join(parts)
 
-    async def lines(self) -> AsyncIterator[list[bytes]]:
-        """Its lines, those together that came together. Raises Refusal as `read` does, and for too long a line."""
+    async def lines(self) -> AsyncIterator[list[bytes | None]]:
+        """Its lines, those together that came together, None for one that is too long.
+
+        Raises Refusal as `read` does.
+        """
         self._check(self._limits.stream)
-        rest, size, waited = b"", 0, 0.0
+        rest, size, waited, cut = b"", 0, 0.0, False
         while not self.complete:
             began = time.monotonic()
             self._late = began + min(self._limits.read_seconds, self._limits.read_seconds - waited + size / _DRIP)
@@ -90,13 +94,16 @@ class Body:
             size += len(message["body"])
             if size > self._limits.stream:
                 raise self._too_long(self._limits.stream)
-            *whole, rest = (rest + message["body"]).split(b"\n")
-            if max(map(len, [*whole, rest])) > self._limits.body:
-                raise Refusal(413, f"a line is longer than {self._limits.body:,} bytes")
+            *ended, rest = (rest + message["body"]).split(b"\n")
+            whole = [None if len(line) > self._limits.body else line for line in ended]
+            if whole and cut:
+                whole[0], cut = None, False
+            if cut or len(rest) > self._limits.body:
+                rest, cut = b"", True
             if whole:
                 yield whole
-        if rest:
-            yield [rest]
+        if rest or cut:
+            yield [None if cut else rest]
 
     async def linger(self) -> None:
         """Read on for a little and forget it: closed at once, a connection loses the answer that is on its way."""
@@ -129,9 +136,10 @@ class Body:
 def parsed(body: bytes, where: str = "the body") -> Any:
     """The JSON value. Raises Refusal (400); it says where the fault is and repeats nothing of it."""
     try:
-        return orjson.loads(body)
+        return orjson.loads(body.removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
-        raise Refusal(400, f"{where} is not JSON (line {error.lineno}, column {error.colno})") from None
+        line = f"line {error.lineno}, " if b"\n" in body else ""
+        raise Refusal(400, f"{where} is not JSON ({line}column {error.colno})") from None
 
 
 def paper(value: Any, most: int, where: str = "") -> tuple[str, str, str]:
@@ -145,9 +153,15 @@ def paper(value: Any, most: int, where: str = "") -> tuple[str, str, str]:
     identifier = value.get("id")
     if identifier is None:
         return title, abstract, ""
-    if type(identifier) is not str or not 0 < len(identifier) <= LONGEST_ID:
+    if not name_of(value):
         raise Refusal(422, f"{where}id must be text of 1 to {LONGEST_ID} characters")
     return title, abstract, identifier
+
+
+def name_of(value: Any) -> str:
+    """The caller's own id of what may be no paper otherwise, or nothing."""
+    found = value.get("id") if type(value) is dict else None
+    return found if type(found) is str and 0 < len(found) <= LONGEST_ID else ""
 
 
 def papers(value: Any, limits: Limits, most: int) -> list[tuple[str, str, str]]:

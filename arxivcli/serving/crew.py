@@ -113,6 +113,8 @@ class Crew:
         process.join()
         place.pipe.close()
         self._forget(process.pid)
+        if self._ending and not place.ready and process.exitcode == -signal.SIGTERM:
+            return  # it had not begun: nobody waits for it
         if self._ending:
             self._codes.append(process.exitcode if process.exitcode >= 0 else 128 - process.exitcode)
         elif not self._announced and not place.ready:

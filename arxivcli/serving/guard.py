@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from arxivcli.serving.rates import Allowance, Rates
-    from arxivcli.serving.settings import Service
+    from arxivcli.serving.settings import Network, Service
     from arxivcli.serving.state import State
 
 ALIVE: Final = frozenset({"/health", "/livez", "/readyz"})
@@ -55,6 +55,7 @@ _FULL_HEADERS: Final = [
 ]
 _FULL_HEAD: Final = b"HTTP/1.1 503 Service Unavailable\r\n" + b"".join(b"%s: %s\r\n" % pair for pair in _FULL_HEADERS)
 _FULL_HEADS: Final = {seconds: b"%sretry-after: %d\r\n" % (_FULL_HEAD, seconds) for seconds in WAITS}
+_PREFLIGHT: Final = frozenset({b"origin", b"access-control-request-method"})
 _SECOND_LOOK: Final = (b"transfer-encoding", b"content-encoding", b"origin")
 """Headers of requests that only the application understands."""
 
@@ -137,9 +138,11 @@ class Guard:
         if self._hosts is not None and _host(headers) not in self._hosts:
             raise Refusal(400, "the service does not answer to this Host; --allow-host names more")
         told: list[tuple[bytes, bytes]] = []
-        if self._limiter is not None and path not in METRICS:
+        open_to_read = path in PAGES or path.startswith(ASSETS)
+        if self._limiter is not None and path not in METRICS and not open_to_read:
             told = self._rated(scope, self._limiter)
-        if self._tokens and path not in self._open and not path.startswith(ASSETS):
+        asked_before = bool(self._service.access.origins) and is_preflight(scope)
+        if self._tokens and path not in self._open and not open_to_read and not asked_before:
             self._authorise(headers)
         return told
 
@@ -156,14 +159,19 @@ class Guard:
         raise busy(FULL, seconds)
 
     def _rated(self, scope: Scope, limiter: Rates) -> list[tuple[bytes, bytes]]:
-        peer = scope["client"][0] if scope["client"] else ""
-        forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
-        allowance = limiter.ask(rates.client(peer, forwarded, self._service.access.proxies))
+        allowance = limiter.ask(rates.client(*self._sender(scope)))
         if not allowance.granted:
             told = {name.decode(): value.decode() for name, value in _rate_headers(limiter, allowance)}
             wait = str(math.ceil(allowance.wait))
-            raise Refusal(429, f"more than {limiter.per_minute:,} requests a minute", **{"retry-after": wait, **told})
+            many = f"more than {limiter.per_minute:,} requests a minute, or {limiter.burst:,} at once"
+            raise Refusal(429, many, **{"retry-after": wait, **told})
         return _rate_headers(limiter, allowance)
+
+    def _sender(self, scope: Scope) -> tuple[str, str, tuple[Network, ...]]:
+        """The peer, whom it asks for if it says so, and who is believed when they do."""
+        peer = scope["client"][0] if scope["client"] else ""
+        forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
+        return peer, forwarded, self._service.access.proxies
 
     def _authorise(self, headers: Mapping[bytes, bytes]) -> None:
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
@@ -175,7 +183,7 @@ class Guard:
 
     def _account(self, exchange: _Exchange) -> None:
         route = getattr(exchange.scope.get("route"), "path", exchange.route)
-        seconds = time.perf_counter() - exchange.began
+        seconds = (exchange.ended or time.perf_counter()) - exchange.began
         self._count(exchange.identifier, exchange.scope, exchange.method, route, exchange.status, seconds)
 
     def _count(self, identifier: str, scope: Scope, method: str, route: str, status: int, seconds: float) -> None:
@@ -190,7 +198,7 @@ class Guard:
                 path=scope["path"],
                 status=status,
                 ms=round(seconds * 1000, 1),
-                client=scope["client"][0] if scope["client"] else "",
+                client=rates.sender(*self._sender(scope)),
             )
 
 
@@ -212,6 +220,7 @@ class _Exchange:
         self, identifier: str, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, service: Service
     ) -> None:
         self.began = time.perf_counter()
+        self.ended = 0.0
         self.identifier = identifier
         self.body = Body(receive, headers, service.limits)
         self.status = 0
@@ -235,6 +244,7 @@ class _Exchange:
             message = {**message, "headers": headers}
         elif not message.get("more_body", False) and not self.body.complete:
             await self._send({**message, "more_body": True})
+            self.ended = time.perf_counter()
             await self.body.linger()
             message = {"type": "http.response.body"}
         await self._send(message)
@@ -250,6 +260,11 @@ class _Exchange:
         headers += [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
         await self.send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body})
+
+
+def is_preflight(scope: Scope) -> bool:
+    """Whether it is a browser that asks whether a page of another site may ask; it sends no token then."""
+    return scope["method"] == "OPTIONS" and {name for name, _ in scope["headers"]} >= _PREFLIGHT
 
 
 def bug(identifier: str) -> Refusal:

@@ -5,8 +5,10 @@ size.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import random
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _PREFIX, _SUFFIX = "predictions-", ".jsonl.zst"
 _SECONDS = 0.5
 _BATCHES = 2000
+_SAID_AGAIN = 60.0
+"""Seconds until it is said again that records are lost."""
 _FILES = 16
 """How many files of full size make up all that is kept."""
 
@@ -42,13 +46,23 @@ class _Batch:
 class Journal:
     """Writes answers into a folder. A disk that is full costs records, which are counted, and no answers."""
 
-    def __init__(self, keeping: Keeping, counted: Callable[[str, int], None] = lambda state, count: None) -> None:  # noqa: ARG005
-        """Raises StorageError when the folder cannot be written to."""
+    def __init__(
+        self,
+        keeping: Keeping,
+        counted: Callable[[str, int], None] = lambda state, count: None,  # noqa: ARG005
+        failed: Callable[[OSError], None] = lambda error: None,  # noqa: ARG005
+    ) -> None:
+        """`counted` hears how many records were written or lost, `failed` why, once a minute.
+
+        Raises StorageError when the folder cannot be written to.
+        """
         if keeping.folder is None:
             raise ValueError("no folder to write to")
         self._folder = keeping.folder
         self._keeping = keeping
         self._counted = counted
+        self._failed = failed
+        self._told = -math.inf
         self._random = random.Random()  # noqa: S311  which answers are kept is no secret
         self._file: Path | None = None
         self._day = ""
@@ -79,8 +93,11 @@ class Journal:
         try:
             self._append(pa.Codec("zstd").compress(lines, asbytes=True))
             self._forget()
-        except OSError:
+        except OSError as error:
             self._file = None  # another file, when there is room again
+            if time.monotonic() - self._told > _SAID_AGAIN:
+                self._told = time.monotonic()
+                self._failed(error)
             return count
         self._counted("written", count)
         return 0
@@ -92,6 +109,7 @@ class Journal:
         if self._file is None or self._day != f"{now:%Y%m%d}" or self._size(self._file) + len(frame) > full:
             self._day = f"{now:%Y%m%d}"
             self._file = self._folder / f"{_PREFIX}{now:%Y%m%dT%H%M%S.%f}-{os.getpid()}{_SUFFIX}"
+            self._file.touch(0o600)  # what people asked is for nobody else
         with self._file.open("ab", buffering=0) as file:  # a buffer would try again when it is closed
             before = file.tell()
             rest = memoryview(frame)

@@ -41,7 +41,7 @@ class Logbook:
             record = {"time": time, "level": level, "event": event, **facts}
             self._writing.add(orjson.dumps(record, default=str).decode())
             return
-        told = " ".join(f"{name}={shortened(escaped(str(fact)), _LONGEST)}" for name, fact in facts.items())
+        told = " ".join(f"{name}={_quoted(shortened(escaped(str(fact)), _LONGEST))}" for name, fact in facts.items())
         mark = "" if level == "info" else f"{level}: "
         self._writing.add(f"{time} {mark}{event} {told}".rstrip())
 
@@ -57,6 +57,11 @@ class Logbook:
         except OSError:
             return len(lines)
         return 0
+
+
+def _quoted(value: str) -> str:
+    """In quotes where it could be taken for several facts."""
+    return orjson.dumps(value).decode() if " " in value or '"' in value else value
 
 
 class Passing(logging.Handler):

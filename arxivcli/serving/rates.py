@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from arxivcli.serving.settings import Network
 
 _SLOTS = 1 << 16
+_LEAST_BURST = 10
 _SUBSCRIBER = 64  # bits of an IPv6 address that tell subscribers apart; the others are the subscriber's own choice
 
 
@@ -30,7 +31,7 @@ class Allowance:
 
 
 class Rates:
-    """So many requests a minute from each client, in bursts of a sixth of that (GCRA, ITU-T I.371).
+    """So many requests a minute from each client, a sixth of them at once or ten (GCRA, ITU-T I.371).
 
     A client is one number, the time when all it asked is paid for: two clients in one slot share their rate, which
     with 65,536 slots and a secret key nobody can bring about.
@@ -39,7 +40,7 @@ class Rates:
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_minute = per_minute
         self._cost = 60 / per_minute
-        self._burst = max(1, per_minute // 6)
+        self._burst = min(per_minute, max(_LEAST_BURST, per_minute // 6))
         self._paid = memoryview(mmap.mmap(-1, _SLOTS * 8)).cast("d")
         self._key = os.urandom(16)
         self._clock = clock
@@ -65,8 +66,17 @@ class Rates:
 def client(peer: str, forwarded: str, proxies: tuple[Network, ...]) -> str:
     """Whose request it is: the last address of X-Forwarded-For that is no trusted proxy, where the peer is one.
 
-    What comes from others says nothing: anybody can write it.
+    What comes from others says nothing: anybody can write it. Of an IPv6 address its network.
     """
+    found = sender(peer, forwarded, proxies)
+    address = _address(found)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, _SUBSCRIBER), strict=False))
+    return found
+
+
+def sender(peer: str, forwarded: str, proxies: tuple[Network, ...]) -> str:
+    """The address of a `client`."""
     found = peer
     hops = [hop.strip() for hop in forwarded.split(",") if hop.strip()]
     while hops and _among(found, proxies):
@@ -74,9 +84,6 @@ def client(peer: str, forwarded: str, proxies: tuple[Network, ...]) -> str:
         if _address(hop) is None:
             break
         found = hop
-    address = _address(found)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((address, _SUBSCRIBER), strict=False))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +19,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _SHORTEST_TOKEN = 16
 _OTHERS = stat.S_IRWXO | stat.S_IWGRP
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d{1,5})?")
 MIB = 1 << 20
 
 
@@ -158,6 +160,8 @@ class Service:
                 f"a list may have {self.limits.items:,} papers, but only {self.batches.queue:,} may wait",
                 "raise --queue or lower --max-items",
             )
+        if self.access.metrics and not self.access.tokens:
+            raise UsageError("--guard-metrics asks for a token, and there are none", "give a --token-file")
 
     @property
     def local(self) -> bool:
@@ -185,6 +189,15 @@ def tokens(path: Path) -> tuple[bytes, ...]:
             f"make one: (umask 077; openssl rand -hex 32 > {path})",
         )
     return tuple(hashlib.sha256(token.encode()).digest() for token in found)
+
+
+def origins(names: Iterable[str]) -> tuple[str, ...]:
+    """Web pages' origins as browsers send them, `*` for all. Raises UsageError."""
+    found = tuple(name.removesuffix("/").lower() for name in names)
+    for name in found:
+        if name != "*" and not _ORIGIN.fullmatch(name):
+            raise UsageError(f"--cors {name} is no origin of web pages", "write https://their.site, without a path")
+    return found
 
 
 def networks(names: Iterable[str]) -> tuple[Network, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.responses import Response
@@ -64,31 +64,38 @@ class Lines(Response):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": last})
 
-    async def _answers(self, lines: Sequence[bytes]) -> bytes:
+    async def _answers(self, lines: Sequence[bytes | None]) -> bytes:
         """A line for each."""
         found: list[bytes | None] = []
         asked: list[Asked] = []
         for line in lines:
             self._number += 1
+            value: Any = None
             try:
-                asked.append(self._asked(line))
-                found.append(None)
+                value = self._parsed(line)
+                paper = bodies.paper(value, self._state.service.limits.characters)
             except Refusal as refusal:
-                found.append(_error(refusal.detail))
-        answers = iter(await self._state.ask(asked, self._request, patient=True) if asked else ())
-        return b"".join(_line(next(answers)) if line is None else line for line in found)
+                found.append(_error(refusal.detail, bodies.name_of(value)))
+                continue
+            name = f"{self._request.scope['state']['request_id']}-{self._number}"
+            asked.append(Asked(*paper, self._question, name, self._explain))
+            found.append(None)
+        answers = await self._state.ask(asked, self._request, patient=True) if asked else ()
+        told = (_line(answer, one.identifier) for answer, one in zip(answers, asked, strict=True))
+        return b"".join(next(told) if line is None else line for line in found)
 
-    def _asked(self, line: bytes) -> Asked:
-        paper = bodies.paper(bodies.parsed(line, "the line"), self._state.service.limits.characters)
-        name = f"{self._request.scope['state']['request_id']}-{self._number}"
-        return Asked(*paper, self._question, name, self._explain)
+    def _parsed(self, line: bytes | None) -> Any:
+        if line is None:
+            raise Refusal(413, f"the line is longer than {self._state.service.limits.body:,} bytes")
+        return bodies.parsed(line, "the line")
 
 
-def _line(answer: Answer) -> bytes:
+def _line(answer: Answer, identifier: str) -> bytes:
     if answer.error is not None:
-        return _error(NO_WORDS if answer.error == "no title" else _NO_SCORE)
+        return _error(NO_WORDS if answer.error == "no title" else _NO_SCORE, identifier)
     return answer.json + b"\n"
 
 
-def _error(detail: str) -> bytes:
-    return orjson.dumps({"error": detail}, option=orjson.OPT_APPEND_NEWLINE)
+def _error(detail: str, identifier: str = "") -> bytes:
+    named = {"id": identifier} if identifier else {}
+    return orjson.dumps({**named, "error": detail}, option=orjson.OPT_APPEND_NEWLINE)

@@ -91,7 +91,7 @@ class Worker:
         self._told = 0.0
         telemetry = self._telemetry = Telemetry()
         self._logbook = Logbook(service.log, telemetry.dropped)
-        self._journal = Journal(service.keeping, telemetry.logged) if service.keeping.folder else None
+        self._journal = Journal(service.keeping, telemetry.logged, self._lost) if service.keeping.folder else None
         tell = (lambda: os.kill(parent, signal.SIGHUP)) if parent else lambda: None
         holder = Holder(service.model, service.device)
         self.state = State(service, holder, telemetry, self._logbook, self._journal, self._fetcher(shared), tell)
@@ -110,6 +110,10 @@ class Worker:
         )
         self._server = _Server(config)
         self._loops = config.get_loop_factory()
+
+    def _lost(self, error: OSError) -> None:
+        folder = self._service.keeping.folder
+        self._logbook.say("predictions are not kept", "error", error=error.strerror, folder=folder)
 
     def _fetcher(self, shared: Shared) -> Fetcher | None:
         """Who asks arXiv; the HTTP client is loaded only where that is allowed."""

@@ -12,14 +12,14 @@ let working; // the AbortController of the list that is under way
 /** Answer a list from its first paper to its last, or until it is stopped. */
 async function work(text) {
   working?.abort();
+  answered = [];
+  find("rows").replaceChildren();
+  find("results").hidden = true;
   const papers = papersOf(text);
   if (!papers.length) return trouble("There is no paper in it.");
   if (papers.length > MOST) return trouble(`It has more than ${count.format(MOST)} papers: use arxivcli classify.`);
   const mine = (working = new AbortController());
   trouble("");
-  answered = [];
-  find("rows").replaceChildren();
-  find("results").hidden = true;
   find("stop").hidden = false;
   try {
     for (let at = 0; at < papers.length; at += PIECE) {
@@ -90,7 +90,8 @@ function ended(total) {
   const failed = answered.filter(({ answer }) => !answer.predictions).length;
   const unanswered = failed ? `, ${count.format(failed)} of them without an answer` : "";
   const end = answered.length < total ? `Ended after ${count.format(answered.length)} of` : "All";
-  find("list-said").textContent = `${end} ${count.format(total)} papers${unanswered}.`;
+  const all = total === 1 ? "One paper" : `${end} ${count.format(total)} papers`;
+  find("list-said").textContent = `${all}${unanswered}.`;
 }
 
 function trouble(problem) {
@@ -101,7 +102,11 @@ function trouble(problem) {
 async function workOn(file) {
   if (file.size > LARGEST) return trouble("The file is too long for a page: use arxivcli classify.");
   try {
-    return work(decoded(await file.arrayBuffer()));
+    const text = decoded(await file.arrayBuffer());
+    if (text === undefined) return trouble("The file is no text: use arxivcli classify.");
+    const [first] = text.split("\n", 1);
+    if (/\.[ct]sv$/i.test(file.name) && /[,;\t]/.test(first) && !headed(text)) return trouble("The table has no column named title.");
+    return work(text);
   } catch {
     return trouble("The file cannot be read.");
   }

@@ -8,38 +8,61 @@ const COLUMNS = {
 const FORMULA = /^[=+\-@\t\r]/;
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 
-/** The text of a file; what is not UTF-8 is read as spreadsheets in the West write it. */
+/** The text of a file, undefined where it is none; what is not UTF is read as spreadsheets in the West write it. */
 function decoded(bytes) {
+  const [first, second] = new Uint8Array(bytes.slice(0, 2));
+  const utf16 = { "255 254": "utf-16le", "254 255": "utf-16be" }[`${first} ${second}`];
+  let text;
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    text = new TextDecoder(utf16 ?? "utf-8", { fatal: true }).decode(bytes);
   } catch {
-    return new TextDecoder("windows-1252").decode(bytes);
+    text = new TextDecoder("windows-1252").decode(bytes);
   }
+  return text.includes("\0") ? undefined : text;
 }
 
 /** The papers of a text, each with title, abstract and id (its line or row where it has none). */
 function papersOf(text) {
   const lines = text.replace(/^\ufeff/, "").replace(/\r\n?/g, "\n");
+  const values = /^\s*[[{]/.test(lines) && valuesOf(lines);
+  if (values) return values.map((value, at) => fromValue(value, at));
   if (/^\s*\{/.test(lines)) return lines.split("\n").flatMap(fromJson);
-  const [first] = lines.split("\n", 1);
+  const table = headed(lines);
+  if (table) return fromTable(records(lines, table.delimiter), table.places);
+  return lines.split("\n").flatMap((title, at) => (title.trim() ? [paperOf(title, "", "", at + 1)] : []));
+}
+
+/** The delimiter of a table with titles, and where its columns are; undefined where a text is none. */
+function headed(text) {
+  const [first] = text.replace(/^\ufeff/, "").split(/[\r\n]/, 1);
   for (const delimiter of ["\t", ",", ";"]) {
     const [head] = records(first, delimiter);
     const places = head && columns(head);
-    if (places) return fromTable(records(lines, delimiter), places);
+    if (places) return { delimiter, places };
   }
-  return lines.split("\n").flatMap((title, at) => (title.trim() ? [paperOf(title, "", "", at + 1)] : []));
+  return undefined;
 }
 
 const paperOf = (title, abstract, id, line) => ({ title, abstract, id: id || String(line) });
 
+/** What JSON has as a whole: the objects of a list, or one; undefined where it is no JSON, or of something else. */
+function valuesOf(text) {
+  try {
+    const values = [JSON.parse(text)].flat();
+    return values.every((value) => value && typeof value === "object" && !Array.isArray(value)) ? values : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function fromValue({ title, abstract, summary, id }, at) {
+  return paperOf(String(title ?? ""), String(abstract || (summary ?? "")), String(id ?? ""), at + 1);
+}
+
 function fromJson(line, at) {
   if (!line.trim()) return [];
-  try {
-    const { title = "", abstract = "", summary = "", id = "" } = JSON.parse(line);
-    return [paperOf(String(title), String(abstract || summary), String(id), at + 1)];
-  } catch {
-    return [{ ...paperOf(line, "", "", at + 1), error: "the line is not JSON" }];
-  }
+  const [value] = valuesOf(line) ?? [];
+  return [value ? fromValue(value, at) : { ...paperOf(line, "", "", at + 1), error: "the line is not JSON" }];
 }
 
 function fromTable([, ...rows], { title, abstract, id }) {

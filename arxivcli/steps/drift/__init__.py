@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 import pyarrow.compute as pc
 
 from arxivcli import splits, taxonomy, text
-from arxivcli.errors import QualityGateError, UsageError
+from arxivcli.errors import InputError, QualityGateError, UsageError
 from arxivcli.models.features import Vocabulary
 from arxivcli.steps.drift import answers, labels, texts, vectors, verdict
 from arxivcli.steps.drift.folder import require_ours, save
@@ -110,13 +110,20 @@ def compare(
 
     Raises:
         FolderError: a corpus is too coarse for the model.
+        InputError: a side has no words, and a model was to read them.
     """
+    redacted = [side.name for side in (reference, current) if side.redacted]
     is_log = not chosen and reference.answered and current.answered
+    if redacted and not is_log:
+        raise InputError(
+            f"{redacted[0]} has no words (--log-redact), so no model can read it",
+            "compare it with another log of predictions, without --model",
+        )
     if not chosen and reference.answered != current.answered:
         progress.note(f"only one side has logged predictions: {model.card.name} answers for both (--model chooses)")
     level = _level_of_answers(reference, current) if is_log else model.card.level
     first, second = reference.at(level), current.at(level)
-    read, later = _texts(first), _texts(second)
+    read, later = (_texts(side, redacted=bool(redacted)) for side in (first, second))
     if is_log:
         names = tuple(sorted({*taxonomy.labels(level), *_said(reference, current)}))
         said, says = (answers.logged(side.sample, names) for side in (first, second))
@@ -127,7 +134,9 @@ def compare(
         progress.end()
     mix = labels.shift(first.labels, second.labels) if first.labels and second.labels else None
     words = texts.shift(read, later, seed, None if is_log else _vocabulary(model), progress)
-    seen = vectors.shift(model, read, later, seed, progress)
+    seen = None if redacted else vectors.shift(model, read, later, seed, progress)
+    if redacted:
+        words = replace(words, unknown_words=None, grown=(), shrunk=(), grown_pairs=(), shrunk_pairs=())
     predicted, reach = answers.shift(said, says), answers.reach(said, says)
     right, estimate = answers.accuracy(said, says), answers.estimate(said, says)
     findings = verdict.judged(thresholds, mix, words, seen, predicted, reach, right, estimate)
@@ -147,7 +156,7 @@ def compare(
         findings=findings,
         significance=thresholds.significance,
         verdict=verdict.worst(findings),
-        not_available=_missing((first, second), (said, says), words.unknown_words is None, seen is None),
+        not_available=_missing((first, second), (said, says), words.unknown_words is None, seen is None, redacted),
     )
 
 
@@ -162,8 +171,10 @@ def _level_of_answers(*sides: Side) -> Level:
     return next((level for level in levels if _said(*sides) <= set(taxonomy.labels(level))), "category")
 
 
-def _texts(side: Side) -> list[pa.StringArray]:
-    return [text.model_input(batch) for batch in side.sample.to_batches(_BATCH)]
+def _texts(side: Side, *, redacted: bool) -> list[pa.StringArray]:
+    """What a model reads; where one side has an `x` for every word, so has the other: they are as long as they are."""
+    found = [text.model_input(batch) for batch in side.sample.to_batches(_BATCH)]
+    return [pc.replace_substring_regex(some, r"[^ \n]+", "x") for some in found] if redacted else found
 
 
 def _vocabulary(model: Model) -> Vocabulary | None:
@@ -177,7 +188,7 @@ def _reported(side: Side) -> SideReport:
 
 
 def _missing(
-    sides: tuple[Side, Side], said: tuple[Answers, Answers], no_halves: bool, no_vectors: bool
+    sides: tuple[Side, Side], said: tuple[Answers, Answers], no_halves: bool, no_vectors: bool, redacted: list[str]
 ) -> dict[str, str]:
     """Why parts of a report are None."""
     why: dict[str, str] = {}
@@ -188,6 +199,9 @@ def _missing(
         why["unknown words"] = "the reference has too few papers"
     if no_vectors:
         why["vectors"] = f"a side has fewer than {vectors.LEAST} papers"
+    if redacted:
+        told = f"{' and '.join(redacted)} {'has' if len(redacted) == 1 else 'have'} no words (--log-redact)"
+        why |= {"unknown words": told, "vectors": told}
     if not all(answer.given.any() for answer in said):
         why["predictions"] = "a side has no answers"
     if not all(answer.judged.any() for answer in said):

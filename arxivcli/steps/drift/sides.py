@@ -85,6 +85,11 @@ class Side:
         """Whether it is a log of predictions."""
         return bool(self.sample["answer"].null_count < self.sample.num_rows)
 
+    @property
+    def redacted(self) -> bool:
+        """Whether it is a log that has an `x` for every word."""
+        return self.answered and bool(pc.all(pc.match_substring_regex(self.sample["title"], "^x?( x)*$")).as_py())
+
 
 class Sample:
     """At most `size` of all papers that are added, each as likely as any other; the same for the same order and seed.
