@@ -229,7 +229,7 @@ def test_the_guard_stands_before_it(handmade_model: Path, double: Double, tmp_pa
     path = tmp_path / "token"
     path.touch(0o600)
     path.write_text(TOKEN)
-    options = ("--token-file", path, "--rate", 12, *fetching(double))
+    options = ("--token-file", path, "--rate", 2, *fetching(double))
     with serving("--model", handmade_model, *options) as served:
         assert get(served, double.catalogue.ids[0]).status == 401
         assert asked(double) == []
