@@ -95,7 +95,7 @@ def test_the_queue_has_an_end_and_those_who_left_no_place_in_a_batch() -> None:
         with pytest.raises(Refusal) as refused:
             await batcher.ask([5, 5], late())
         assert refused.value.status == 503
-        assert refused.value.headers["retry-after"] in {"1", "2", "3"}
+        assert refused.value.headers["retry-after"] in set("12345")
         assert time.monotonic() - began < 0.05
         patient = asyncio.create_task(batcher.ask([6, 6], late(), patient=True))
         await asyncio.sleep(0.02)

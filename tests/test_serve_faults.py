@@ -215,7 +215,7 @@ def test_more_than_can_be_served_is_refused_at_once(handmade_model: Path) -> Non
         assert len(answered) + len(refused) == 400
         assert len(answered) > 20
         assert refused
-        assert {again for _, again in refused} <= {"1", "2", "3"}
+        assert {again for _, again in refused} <= set("12345")
         assert statistics.median(took for took, _ in refused) < statistics.median(answered)
         assert served.metric("arxivcli_process_resident_memory_bytes") - before < 30e6
         assert served.metric("arxivcli_queue_papers") == 0
@@ -304,7 +304,7 @@ def test_what_a_full_service_says(full: Served, head: bytes, pieces: list[bytes]
     assert headers[b"x-content-type-options"] == b"nosniff"
     assert b"x-request-id" in headers or code == 408
     if code == 503:
-        assert headers[b"retry-after"] in {b"1", b"2", b"3"}
+        assert headers[b"retry-after"] in {b"1", b"2", b"3", b"4", b"5"}
         assert headers[b"cache-control"] == b"no-store"
         assert {b"date", b"ratelimit-limit", b"ratelimit-remaining"} <= headers.keys()
         assert json.loads(said) == {"detail": "too many requests are waiting; ask again in a few seconds"}
@@ -333,7 +333,7 @@ def test_a_full_service_still_asks_who_it_is(full: Served) -> None:
             break
         assert reply.status == 503
         told.add(reply.headers["retry-after"])
-    assert told == {"1", "2", "3"}, "not all of them shall come again at once"
+    assert len(told) > 1, "not all of them shall come again at once"
     assert reply.status == 429
     assert int(reply.headers["retry-after"]) >= 1
     time.sleep(1.1)

@@ -7,7 +7,7 @@ import random
 import orjson
 
 FULL = "too many requests are waiting; ask again in a few seconds"
-WAITS = (1, 2, 3)
+WAITS = (1, 2, 3, 4, 5)
 """Seconds after which those who are refused together are told to come again: not all at once, or all but a few would be
 refused once more, each after waiting for the others.
 """
