@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -257,13 +258,19 @@ def test_metrics_can_be_guarded_too(handmade_model: Path, token_file: Path) -> N
         assert served.ask("/metrics", headers=bearer(TOKEN)).status == 200
 
 
-def refused(*options: object) -> tuple[int, str]:
-    """Exit code and last line of a service that cannot begin."""
+def ended(*options: object) -> subprocess.CompletedProcess[str]:
+    """A service that cannot begin."""
     done = prepared.run(
         [*prepared.PROGRAM, "serve", "--port", "0", *map(str, options)],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
+    return done
+
+
+def refused(*options: object) -> tuple[int, str]:
+    """Its exit code and its last line."""
+    done = ended(*options)
     return done.returncode, done.stderr.splitlines()[-1]
 
 
@@ -331,7 +338,7 @@ def test_pages_of_other_sites_ask_only_where_told(service: Served, handmade_mode
     ],
 )
 def test_what_makes_no_sense_is_said_before_anything_is_served(options: list[str], says: str) -> None:
-    done = prepared.run([*prepared.PROGRAM, "serve", *options], capture_output=True, text=True, timeout=60)
+    done = ended(*options)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith(f"error: {says}")
 

@@ -79,8 +79,8 @@ class _Leave(CORSMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        preflight = scope["type"] == "http" and guard.is_preflight(scope)
-        await (self.app(scope, receive, send) if preflight else super().__call__(scope, receive, send))
+        answer = self.app if guard.is_preflight(scope) else super().__call__
+        await answer(scope, receive, send)
 
 
 class _Preflights(CORSMiddleware):
@@ -88,7 +88,7 @@ class _Preflights(CORSMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request. Raises Refusal (400)."""
-        if scope["type"] != "http" or not guard.is_preflight(scope):
+        if not guard.is_preflight(scope):
             return await self.app(scope, receive, send)
         answer = self.preflight_response(Headers(scope=scope))
         if answer.status_code != HTTPStatus.OK:

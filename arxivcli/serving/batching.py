@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from arxivcli.serving.refusals import FULL, Refusal, busy, wait
+from arxivcli.serving.refusals import Refusal, full
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -134,7 +134,7 @@ class Batcher(Generic[Asked, Answer]):
         while patient and not self._room(load, deadline) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         if not self._room(load, deadline):
-            raise busy(FULL, wait())
+            raise full()
         parts = [_Waiting(some, cost, deadline, gone, self._loop.create_future()) for some, cost in self._parts(asked)]
         self._queue.extend(parts)
         self.waiting += len(asked)

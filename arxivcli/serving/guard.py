@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+import random
 import secrets
 import time
 import traceback
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from arxivcli.serving import rates
 from arxivcli.serving.bodies import Body
-from arxivcli.serving.refusals import FULL, WAITS, Refusal, busy, wait
+from arxivcli.serving.refusals import WAITS, Refusal, full
 from arxivcli.serving.settings import LOOPBACK_NAMES
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _HARD: Final = [
 ]
 _NO_CACHE: Final = (b"cache-control", b"no-store")
 _NOTHING_ACTIVE: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-FULL_BODY: Final = busy(FULL).body
+FULL_BODY: Final = full().body
 _FULL_HEADERS: Final = [
     (b"content-type", b"application/json"),
     (b"content-length", b"%d" % len(FULL_BODY)),
@@ -54,7 +55,7 @@ _FULL_HEADERS: Final = [
     _NOTHING_ACTIVE,
 ]
 _FULL_HEAD: Final = b"HTTP/1.1 503 Service Unavailable\r\n" + b"".join(b"%s: %s\r\n" % pair for pair in _FULL_HEADERS)
-_FULL_HEADS: Final = {seconds: b"%sretry-after: %d\r\n" % (_FULL_HEAD, seconds) for seconds in WAITS}
+_FULL_HEADS: Final = [(b"%sretry-after: %d\r\n" % (_FULL_HEAD, seconds), seconds) for seconds in WAITS]
 _PREFLIGHT: Final = frozenset({b"origin", b"access-control-request-method"})
 _SECOND_LOOK: Final = (b"transfer-encoding", b"content-encoding", b"origin")
 """Headers of requests that only the application understands."""
@@ -123,8 +124,8 @@ class Guard:
         identifier = _given(headers.get(b"x-request-id", b"")) or next(self._named)
         self._count(identifier, scope, "POST", PREDICT, 503, time.perf_counter() - began)
         told = b"".join(b"%s: %s\r\n" % pair for pair in extra)
-        seconds = wait()
-        return b"%s%sx-request-id: %s\r\n" % (_FULL_HEADS[seconds], told, identifier.encode()), seconds
+        head, seconds = random.choice(_FULL_HEADS)  # noqa: S311  nothing secret
+        return b"%s%sx-request-id: %s\r\n" % (head, told, identifier.encode()), seconds
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
         """Headers that tell the client its rate. Raises Refusal: 400, 401, 429, 431."""
@@ -141,8 +142,8 @@ class Guard:
         open_to_read = path in PAGES or path.startswith(ASSETS)
         if self._limiter is not None and path not in METRICS and not open_to_read:
             told = self._rated(scope, self._limiter)
-        asked_before = bool(self._service.access.origins) and is_preflight(scope)
-        if self._tokens and path not in self._open and not open_to_read and not asked_before:
+        private = path not in self._open and not open_to_read
+        if self._tokens and private and not (self._service.access.origins and is_preflight(scope)):
             self._authorise(headers)
         return told
 
@@ -153,10 +154,10 @@ class Guard:
         """
         await exchange.body.read()
         exchange.route = PREDICT
-        seconds = wait()
+        refusal = full()
         if (pause := exchange.scope["state"].get("pause")) is not None:
-            pause(seconds)
-        raise busy(FULL, seconds)
+            pause(int(refusal.headers["retry-after"]))
+        raise refusal
 
     def _rated(self, scope: Scope, limiter: Rates) -> list[tuple[bytes, bytes]]:
         allowance = limiter.ask(rates.client(*self._sender(scope)))
@@ -264,7 +265,9 @@ class _Exchange:
 
 def is_preflight(scope: Scope) -> bool:
     """Whether it is a browser that asks whether a page of another site may ask; it sends no token then."""
-    return scope["method"] == "OPTIONS" and {name for name, _ in scope["headers"]} >= _PREFLIGHT
+    if scope["type"] != "http" or scope["method"] != "OPTIONS":
+        return False
+    return {name for name, _ in scope["headers"]} >= _PREFLIGHT
 
 
 def bug(identifier: str) -> Refusal:

@@ -152,8 +152,8 @@ def redacted(papers: pa.RecordBatch, predictions: pa.RecordBatch, time: datetime
         record = {
             "id": paper["id"],
             "time": time,
-            "title": _crossed_out(paper["title"]),
-            "abstract": _crossed_out(paper["abstract"]),
+            "title": prediction_log.crossed_out(paper["title"]),
+            "abstract": prediction_log.crossed_out(paper["abstract"]),
             "title_characters": len(paper["title"]),
             "abstract_characters": len(paper["abstract"]),
             "sha256": hashlib.sha256(text.encode()).hexdigest(),
@@ -161,7 +161,3 @@ def redacted(papers: pa.RecordBatch, predictions: pa.RecordBatch, time: datetime
         }
         lines.append(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
     return b"".join(lines)
-
-
-def _crossed_out(text: str) -> str:
-    return " ".join("x" for _ in text.split())

@@ -6,7 +6,6 @@ import random
 
 import orjson
 
-FULL = "too many requests are waiting; ask again in a few seconds"
 WAITS = (1, 2, 3, 4, 5)
 """Seconds after which those who are refused together are told to come again: not all at once, or all but a few would be
 refused once more, each after waiting for the others.
@@ -28,11 +27,12 @@ class Refusal(Exception):  # noqa: N818  it is an answer, not a fault of ours
         return orjson.dumps({"detail": self.detail})
 
 
-def busy(detail: str, seconds: int = 1) -> Refusal:
-    """The refusal for what may be asked again in so many seconds."""
-    return Refusal(503, detail, retry_after=str(seconds))
+def busy(detail: str) -> Refusal:
+    """The refusal for what may be asked again in a second."""
+    return Refusal(503, detail, retry_after="1")
 
 
-def wait() -> int:
-    """One of WAITS, by chance."""
-    return random.choice(WAITS)  # noqa: S311  nothing secret
+def full() -> Refusal:
+    """The refusal when no more may wait; it may be asked again after one of WAITS, by chance."""
+    seconds = random.choice(WAITS)  # noqa: S311  nothing secret
+    return Refusal(503, "too many requests are waiting; ask again in a few seconds", retry_after=str(seconds))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from arxivcli.errors import InputError
@@ -82,6 +83,16 @@ def json_lines(papers: pa.RecordBatch, predictions: pa.RecordBatch, time: dateti
         }
         lines.append(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
     return b"".join(lines)
+
+
+def crossed_out(text: str) -> str:
+    """An `x` for each word: what a log has that keeps no texts."""
+    return " ".join("x" for _ in text.split())
+
+
+def is_crossed_out(texts: pa.ChunkedArray) -> bool:
+    """Whether all of them are as `crossed_out` makes them."""
+    return bool(pc.all(pc.match_substring_regex(texts, "^x?( x)*$")).as_py())
 
 
 def read(source: Path | BinaryIO) -> Iterator[Answered]:

@@ -25,7 +25,7 @@ function decoded(bytes) {
 function papersOf(text) {
   const lines = text.replace(/^\ufeff/, "").replace(/\r\n?/g, "\n");
   const values = /^\s*[[{]/.test(lines) && valuesOf(lines);
-  if (values) return values.map((value, at) => fromValue(value, at));
+  if (values) return values.map(fromValue);
   if (/^\s*\{/.test(lines)) return lines.split("\n").flatMap(fromJson);
   const table = headed(lines);
   if (table) return fromTable(records(lines, table.delimiter), table.places);
@@ -34,7 +34,7 @@ function papersOf(text) {
 
 /** The delimiter of a table with titles, and where its columns are; undefined where a text is none. */
 function headed(text) {
-  const [first] = text.replace(/^\ufeff/, "").split(/[\r\n]/, 1);
+  const [first] = text.split(/[\r\n]/, 1);
   for (const delimiter of ["\t", ",", ";"]) {
     const [head] = records(first, delimiter);
     const places = head && columns(head);

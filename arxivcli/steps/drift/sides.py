@@ -88,7 +88,7 @@ class Side:
     @property
     def redacted(self) -> bool:
         """Whether it is a log that has an `x` for every word."""
-        return self.answered and bool(pc.all(pc.match_substring_regex(self.sample["title"], "^x?( x)*$")).as_py())
+        return self.answered and prediction_log.is_crossed_out(self.sample["title"])
 
 
 class Sample:
