@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import threading
 import warnings
 
@@ -33,12 +34,24 @@ def usable(wanted: str) -> tuple[str, str]:
     return kind, ""
 
 
+EIGHT_BITS = "cpu-int8"
+"""The CPU, with the linear layers of a BERT in whole numbers of eight bits."""
+
+
 def for_scoring(wanted: str) -> str:
     """The device to score on: the one asked for by name, or the best there is. Raises UsageError."""
-    kind, trouble = usable(wanted)
+    kind, trouble = (wanted, _no_eight_bits()) if wanted == EIGHT_BITS else usable(wanted)
     if trouble and wanted != "auto":
         raise UsageError(f"cannot score on {wanted}: {trouble}", "leave out --device")
     return kind
+
+
+def _no_eight_bits() -> str:
+    """Why this computer cannot, at least not quickly; nothing where it can."""
+    if platform.machine().lower() not in {"x86_64", "amd64"} or torch.backends.cpu.get_cpu_capability() == "DEFAULT":
+        return "it takes an x86-64 processor with AVX2"
+    usable = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return "" if usable else f"this PyTorch ({torch.__version__}) is without oneDNN"
 
 
 class _OneThread:

@@ -357,11 +357,15 @@ def test_a_device_asked_for_by_name_is_used_or_refused(models: dict[str, Path]) 
         shelf.load(str(models["scibert"]), "cuda")
 
 
-def test_the_command_line_answers_with_it_and_says_nothing_else(models: dict[str, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", ["auto", "cpu-int8"])
+def test_the_command_line_answers_with_it_and_says_nothing_else(
+    models: dict[str, Path], tmp_path: Path, device: str
+) -> None:
     files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     for seed, file in enumerate(files):  # two files would be two processes' work, which a fork would hang
         file.write_text("".join(json.dumps(paper) + "\n" for paper in invented.records(200, seed)))
     command = ["classify", "-m", str(models["scibert"]), "--workers=2", "-f", "jsonl", *map(str, files)]
+    command += ["--device", device]
     ran = prepared.run([*prepared.PROGRAM, *command], capture_output=True, text=True, check=True, timeout=120)
     assert len(ran.stdout.splitlines()) == 400
     assert ran.stderr == ""

@@ -17,7 +17,7 @@ from arxivcli.models.packed import Packed
 from arxivcli.steps import cascading, classification, outputs
 
 if TYPE_CHECKING:
-    from arxivcli.cli.options import Device, Level, State
+    from arxivcli.cli.options import Level, ScoringDevice, State
     from arxivcli.cli.sources import Online
     from arxivcli.models.shelf import Model
     from arxivcli.sources.fields import Columns
@@ -28,7 +28,7 @@ class Asking:
     """The options, by their names; see the command."""
 
     model: str
-    device: Device
+    device: ScoringDevice
     top: int
     coverage: float | None
     prior: str | None

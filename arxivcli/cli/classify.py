@@ -13,11 +13,11 @@ from arxivcli.cli import console
 from arxivcli.cli.options import (
     ApiUrlOption,
     ContactOption,
-    DeviceOption,
     EngineOption,
     Level,
     PaceOption,
     RayAddressOption,
+    ScoringDeviceOption,
     State,
     state,
 )
@@ -170,7 +170,7 @@ def classify(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes for large inputs.", show_default="all cores")
     ] = None,
-    device: DeviceOption = "auto",
+    device: ScoringDeviceOption = "auto",
     pace: PaceOption = 3.0,
     contact: ContactOption = None,
     api_url: ApiUrlOption = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from arxivcli.cli import console
-from arxivcli.cli.options import DeviceOption, JsonOption, state
+from arxivcli.cli.options import JsonOption, ScoringDeviceOption, state
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -54,7 +54,7 @@ def drift(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for all of it: a page, figures, drift.json.")
     ] = None,
-    device: DeviceOption = "auto",
+    device: ScoringDeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Compare two sets of papers: labels, words, what a model makes of them, and how often its answers are right."""

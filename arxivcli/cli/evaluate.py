@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from arxivcli.cli import console
-from arxivcli.cli.options import DeviceOption, JsonOption, state
+from arxivcli.cli.options import JsonOption, ScoringDeviceOption, state
 from arxivcli.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def evaluate(
         typer.Option(help="Any, those answered wrong, the least sure, likely label errors.", rich_help_panel=LOOKING),
     ] = "wrong",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="all cores")] = None,
-    device: DeviceOption = "auto",
+    device: ScoringDeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Measure models on a split of a corpus: accuracy, calibration, sets, every slice, and which one is better."""

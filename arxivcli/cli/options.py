@@ -22,6 +22,14 @@ Level = Literal["category", "archive", "group"]
 LevelOption = Annotated[Level, typer.Option("--level", help="How fine the answer is.")]
 Device = Literal["auto", "cpu", "cuda", "mps", "xpu"]
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute; auto takes a GPU if there is one.")]
+ScoringDevice = Literal["auto", "cpu", "cpu-int8", "cuda", "mps", "xpu"]
+ScoringDeviceOption = Annotated[
+    ScoringDevice,
+    typer.Option(
+        "--device",
+        help="Where to compute; auto takes a GPU if there is one, cpu-int8 rounds a transformer for the CPU to 8 bits.",
+    ),
+]
 _CLUSTER = "Where the work is done"
 EngineOption = Annotated[
     Literal["local", "ray"],

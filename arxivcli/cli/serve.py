@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from arxivcli.cli import console
-from arxivcli.cli.options import BY_ID, ApiUrlOption, ContactOption, DeviceOption, PaceOption, State, state
+from arxivcli.cli.options import BY_ID, ApiUrlOption, ContactOption, PaceOption, ScoringDeviceOption, State, state
 
 ACCESS, LIMITS, BATCHES, WATCHING = "Who may ask", "What a request may cost", "Scoring together", "Watching it"
 
@@ -22,7 +22,7 @@ def serve(
     top: Annotated[
         int, typer.Option("--top", "-k", min=1, max=1000, help="Categories of an answer, unless asked.")
     ] = 3,
-    device: DeviceOption = "auto",
+    device: ScoringDeviceOption = "auto",
     docs: Annotated[bool, typer.Option("--docs/--no-docs", help="Describe the service at /docs.")] = True,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Show people a page at /.")] = True,
     drain: Annotated[

@@ -16,12 +16,14 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 
 from arxivcli import parallel, storage, tensors
-from arxivcli.accelerators import ONE_THREAD
+from arxivcli.accelerators import EIGHT_BITS, ONE_THREAD
+from arxivcli.errors import UsageError
 from arxivcli.models import tokens
+from arxivcli.models.eight_bits import EightBits
 from arxivcli.models.vocabulary import in_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -46,6 +48,10 @@ class _Linear:
     def __call__(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight, self.bias)
 
+    def part(self, start: int, end: int) -> Self:
+        """The layer of these outputs alone."""
+        return type(self)(self.weight[start:end], self.bias[start:end])
+
 
 @dataclass(frozen=True, eq=False)
 class _Norm:
@@ -61,17 +67,17 @@ class _Norm:
 class _Layer:
     """`asked` makes queries, keys and values at once."""
 
-    asked: _Linear
-    answered: _Linear
+    asked: _Linear | EightBits
+    answered: _Linear | EightBits
     answered_norm: _Norm
-    wide: _Linear
-    narrow: _Linear
+    wide: _Linear | EightBits
+    narrow: _Linear | EightBits
     narrow_norm: _Norm
 
 
 @dataclass(frozen=True, eq=False)
 class Bert:
-    """Embeddings and layers of BERT (Devlin et al. 2018), fp32.
+    """Embeddings and layers of BERT (Devlin et al. 2018), fp32 but for linear layers in eight bits.
 
     Attributes:
         words: (W, D) embeddings of token ids.
@@ -90,7 +96,7 @@ class Bert:
     activation: str
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], left: dict[str, Tensor]) -> Self:
+    def of(cls, config: Mapping[str, Any], left: dict[str, Tensor], eight_bits: bool = False) -> Self:
         """The network of a `config.json`, its tensors taken away from those that are left.
 
         Raises KeyError and ValueError where they do not fit.
@@ -105,20 +111,21 @@ class Bert:
                 raise ValueError(f"{name} is of shape {tuple(tensor.shape)}, not {shape}")
             return tensor
 
-        def linear(name: str, to: int, of: int) -> _Linear:
-            return _Linear(take(f"{name}.weight", to, of), take(f"{name}.bias", to))
+        def linear(names: Sequence[str], to: int, of: int) -> _Linear | EightBits:
+            weight = torch.cat([take(f"{name}.weight", to, of) for name in names])
+            bias = torch.cat([take(f"{name}.bias", to) for name in names])
+            return EightBits.of(weight, bias) if eight_bits else _Linear(weight, bias)
 
         def norm(name: str) -> _Norm:
             return _Norm(take(f"{name}.weight", width), take(f"{name}.bias", width), eps)
 
         def layer(name: str) -> _Layer:
-            parts = [linear(f"{name}.attention.self.{part}", width, width) for part in ("query", "key", "value")]
             return _Layer(
-                _Linear(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])),
-                linear(f"{name}.attention.output.dense", width, width),
+                linear([f"{name}.attention.self.{part}" for part in ("query", "key", "value")], width, width),
+                linear([f"{name}.attention.output.dense"], width, width),
                 norm(f"{name}.attention.output.LayerNorm"),
-                linear(f"{name}.intermediate.dense", inner, width),
-                linear(f"{name}.output.dense", width, inner),
+                linear([f"{name}.intermediate.dense"], inner, width),
+                linear([f"{name}.output.dense"], width, inner),
                 norm(f"{name}.output.LayerNorm"),
             )
 
@@ -153,9 +160,8 @@ class Bert:
         if wanted == tokens:
             queries, keys, values = layer.asked(read).chunk(3, dim=1)
         else:
-            weight, bias = layer.asked.weight, layer.asked.bias
-            queries = functional.linear(read[:wanted], weight[:width], bias[:width])
-            keys, values = functional.linear(read, weight[width:], bias[width:]).chunk(2, dim=1)
+            queries = layer.asked.part(0, width)(read[:wanted])
+            keys, values = layer.asked.part(width, 3 * width)(read).chunk(2, dim=1)
         split = (1, -1, self.heads, width // self.heads)
         queries, keys, values = (part.view(split).transpose(1, 2) for part in (queries, keys, values))
         answers = functional.scaled_dot_product_attention(queries, keys, values)
@@ -182,11 +188,13 @@ class Opened:
     config: dict[str, Any]
 
     @classmethod
-    def of(cls, folder: Path) -> Self | None:
-        """What lies in a transformers folder; None where it is no BERT, or not all of one.
+    def of(cls, folder: Path, device: str = "cpu") -> Self | None:
+        """What lies in a transformers folder; None where it is no BERT, or not all of one, or the device is no CPU.
 
         What is wrong with it, those say who read all kinds.
         """
+        if device not in {"cpu", EIGHT_BITS}:
+            return None
         try:
             config = {**read_json(folder / "config.json")}
             if not _is_plain(config):
@@ -196,7 +204,7 @@ class Opened:
             weights = load_file(folder / "model.safetensors")
             left = {name.removeprefix("bert."): tensor.float() for name, tensor in weights.items()}
             left.pop("embeddings.position_ids", None)
-            network = Bert.of(config, left)
+            network = Bert.of(config, left, device == EIGHT_BITS)
         except (OSError, ValueError, KeyError, TypeError, OverflowError, SafetensorError):
             return None
         except Exception as error:  # what tokenizers raises has no name
@@ -214,6 +222,12 @@ class Opened:
         with tensors.written(target):
             for name in _FILES:
                 storage.sync(shutil.copyfile(source / name, target / name))
+
+
+def leave_to_others(folder: Path, device: str) -> None:
+    """Raises UsageError where no others than BERTs are read."""
+    if device == EIGHT_BITS:
+        raise UsageError(f"{folder} holds no BERT, and --device {device} is for nothing else", "leave out --device")
 
 
 def read_json(path: Path) -> Any:

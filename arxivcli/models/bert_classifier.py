@@ -31,13 +31,14 @@ def load(folder: Path, device: str = "auto") -> BertClassifier | FinetunedClassi
 
     Raises:
         FolderError: it does not fit together.
-        UsageError: the device cannot be used.
+        UsageError: the device cannot be used, or not for this model.
     """
     place = accelerators.for_scoring(device)
-    found = bert.Opened.of(folder) if place == "cpu" else None
+    found = bert.Opened.of(folder, place)
     names = found.config.get("id2label", {}) if found else {}
     if found and set(found.above) == set(_HEAD) and len(found.above["classifier.bias"]) == len(names):
         return BertClassifier(tuple(names[str(number)] for number in range(len(names))), found, folder)
+    bert.leave_to_others(folder, place)
     from arxivcli.models.finetuned import FinetunedClassifier
 
     return FinetunedClassifier.load(folder, place)

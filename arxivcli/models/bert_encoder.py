@@ -28,9 +28,13 @@ _POOLS = {"mean": lambda found: found.mean(dim=0), "cls": lambda found: found[0]
 
 
 def load(folder: Path, place: Place) -> BertEncoder | Encoder:
-    """The encoder of a folder, read by sentence-transformers unless it is a BERT for the CPU. Raises FolderError."""
-    if place.device == "cpu" and (found := BertEncoder.of(folder)):
+    """The encoder of a folder, read by sentence-transformers unless it is a BERT for the CPU.
+
+    Raises FolderError, and UsageError where only a BERT can be read.
+    """
+    if found := BertEncoder.of(folder, place.device):
         return found
+    bert.leave_to_others(folder, place.device)
     from arxivcli.models.encoder import Encoder
 
     return Encoder.load(folder, place)
@@ -50,7 +54,7 @@ class BertEncoder:
     folder: Path
 
     @classmethod
-    def of(cls, folder: Path) -> Self | None:
+    def of(cls, folder: Path, device: str = "cpu") -> Self | None:
         """Read a folder that sentence-transformers wrote; None for anything but a BERT, its pooling and its norm."""
         try:
             parts = bert.read_json(folder / "modules.json")
@@ -65,7 +69,7 @@ class BertEncoder:
             return None
         if pooling.get("pooling_mode") not in _POOLS or any(".." in path for path in paths):
             return None
-        opened = bert.Opened.of(folder / paths[0])
+        opened = bert.Opened.of(folder / paths[0], device)
         return None if opened is None else cls(opened, pooling["pooling_mode"], normalised, folder)
 
     @property
