@@ -68,7 +68,8 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The lead of a label in a text; where contributions are exact, `base` and all of them add up to it.
+    """The lead of a label in a text; where contributions are exact, `base` and all of them add up to it
+    but for rounding.
 
     `base` is what a text without any known word would get.
     """

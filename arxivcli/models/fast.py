@@ -22,8 +22,9 @@ from arxivcli.errors import FolderError
 from arxivcli.models import contributions
 from arxivcli.models.contributions import Explanation, Occurrence
 from arxivcli.models.features import Bags, Vocabulary, tokenise
-from arxivcli.models.layer import Layer
-from arxivcli.models.packing import Packed
+from arxivcli.models.layer import VECTOR_LEVELS, Layer
+from arxivcli.models.packing import LARGEST, Packed
+from arxivcli.models.whole_numbers import Factor, rounded, shares
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,12 +37,9 @@ _LAYER = {f"layer_{part}": part for part in ("inner", "likely", "level", "start"
 _IDF_STEPS = 20
 _ENOUGH_TO_UNPACK = 256
 """Texts, in one call or in many, from which unpacking the whole table is quicker than unpacking rows as they come."""
-_BLOCK = 8
-"""Texts that go through the head at once, the last of them padded: a product of always the same shape, so that a text's
-bits cannot depend on its company. Eight rows all take one road through a BLAS (64 do not).
-"""
-_BLOCKS = 16
-"""Blocks that go through the hidden layer at once: as many as stay in the processor's cache."""
+_BLOCK = 128
+"""Texts that go through head and layer at once: as many as stay in the processor's cache."""
+_HEAD_PARTS = 2
 _GROUP = 16
 """Texts whose embeddings are fetched and made floating-point at once: as many as stay in the processor's cache."""
 TERM_FREQUENCY = (1 + np.log(np.maximum(1, np.arange(256)))).astype(np.float32)
@@ -66,36 +64,34 @@ class FastClassifier:
 
     def scores(self, texts: pa.StringArray) -> NDArray[np.float32]:
         """Logits, float32 (len(texts), len(labels)); a text without a known word is a vector of zeros."""
-        hidden = self._hidden(texts)
-        logits: NDArray[np.float32] = np.matmul(hidden, self.head)
-        logits += self.bias
-        if self.layer:
-            for start in range(0, len(hidden), _BLOCKS):
-                some = slice(start, start + _BLOCKS)
-                logits[some] += self.layer.added(hidden[some], logits[some])
-        return logits.reshape(-1, len(self.labels))[: len(texts)]
+        vectors = self.vectors(texts)
+        logits = np.empty((len(texts), len(self.labels)), np.float32)
+        for start in range(0, len(texts), _BLOCK):
+            some = slice(start, start + _BLOCK)
+            whole, steps = rounded(vectors[some], VECTOR_LEVELS)
+            logits[some] = self._head.times(whole, steps) + self.bias
+            if self.layer:
+                logits[some] += self.layer.added(whole, steps, logits[some])
+        return logits
 
     def vectors(self, texts: pa.StringArray) -> NDArray[np.float32]:
         """The weighted sum of each text's feature embeddings, float32 (len(texts), D); zero without a known word."""
-        return self._hidden(texts).reshape(-1, len(self.head))[: len(texts)]
-
-    def _hidden(self, texts: pa.StringArray) -> NDArray[np.float32]:
-        """The embeddings in blocks of _BLOCK texts, (blocks, _BLOCK, D), the last one padded with zeros."""
         bags = self.vocabulary.bags(texts)
-        weights = bag_weights(bags, self._idf) * self._scales.take(bags.features)
+        weights, steps = shares(bag_weights(bags, self._idf) * self._scales.take(bags.features), bags.offsets, LARGEST)
         self._asked[0] += len(texts)
         table = self.embeddings.table if self._asked[0] >= _ENOUGH_TO_UNPACK else None
-        hidden = np.zeros((-(-len(texts) // _BLOCK), _BLOCK, len(self.head)), np.float32)
-        sums = iter(hidden.reshape(-1, len(self.head)))
+        vectors = np.empty((len(texts), len(self.head)), np.float32)
+        sums = iter(vectors)
         offsets = bags.offsets.tolist()
         for first in range(0, len(texts), _GROUP):
             group = offsets[first : first + _GROUP + 1]
             met = bags.features[group[0] : group[-1]]
             exact = (self.embeddings.rows(met) if table is None else table.take(met, axis=0)).astype(np.float32)
-            # One small product a text: quicker here than any batched sum, and its bits cannot depend on its neighbours.
+            # One small product a text: quicker here than any batched sum.
             for start, end in pairwise(group):
                 np.dot(weights[start:end], exact[start - group[0] : end - group[0]], out=next(sums))
-        return hidden
+        vectors *= steps[:, None]
+        return vectors
 
     def contributions(self, texts: pa.StringArray, towards: NDArray[np.int64]) -> list[Explanation]:
         """Exact: what each word and pair adds to the lead of a label, its occurrences in the title counting double."""
@@ -127,6 +123,10 @@ class FastClassifier:
     @cached_property
     def _idf(self) -> NDArray[np.float32]:
         return idf(self.idf)
+
+    @cached_property
+    def _head(self) -> Factor:
+        return Factor.of(self.head, VECTOR_LEVELS, _HEAD_PARTS)
 
     @cached_property
     def _scales(self) -> NDArray[np.float32]:

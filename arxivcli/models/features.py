@@ -262,7 +262,7 @@ class _HashTable:
     ROOM = 63
 
     def __init__(self, keys: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
-        self._bits = max(4, int(len(keys) * 4).bit_length())
+        self._bits = max(4, int(len(keys) * 2).bit_length())
         self._below = int(numbers[-1]).bit_length()
         self._entries = np.full((1 << self._bits) + len(keys), self._FREE)
         waiting, slots = keys << self._below | numbers, _slots(keys, self._bits)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from arxivcli.calibration import probabilities
 from arxivcli.models import contributions
+from arxivcli.models.whole_numbers import Factor, rounded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
 
+VECTOR_LEVELS = 2047
+"""Steps in which vectors and probabilities are read, and units below: what is left of 24 bits is for the matrices."""
+_UNIT_LEVELS = 511
 _STEPS = 16
 """Steps of the way from nothing to a text, on which what units add is shared out: the rest is below a thousandth."""
 
@@ -42,14 +47,20 @@ class Layer:
             and self.level.shape == (labels,)
         )
 
-    def added(self, vectors: Floats, logits: Floats) -> Floats:
-        """What is added to the logits (..., L) of vectors (..., D)."""
-        units = np.matmul(vectors, self.inner)
-        units += np.matmul(probabilities(logits + self.level), self.likely)
+    def added(self, whole: Floats, steps: Floats, logits: Floats) -> Floats:
+        """What is added to the logits (n, L) of vectors (n, D), which are given as `rounded` to VECTOR_LEVELS."""
+        inner, likely, outer = self._factors
+        units = inner.times(whole, steps)
+        units += likely.times(*rounded(probabilities(logits + self.level), VECTOR_LEVELS))
         units += self.start
         np.maximum(units, 0, out=units)
-        added: Floats = np.matmul(units, self.outer)
-        return added
+        return outer.times(*rounded(units, _UNIT_LEVELS))
+
+    @cached_property
+    def _factors(self) -> tuple[Factor, Factor, Factor]:
+        levels = ((self.inner, VECTOR_LEVELS), (self.likely, VECTOR_LEVELS), (self.outer, _UNIT_LEVELS))
+        inner, likely, outer = (Factor.of(*pair) for pair in levels)
+        return inner, likely, outer
 
     def shared_out(
         self, vectors: NDArray[np.float64], label: int, head: Floats, bias: Floats

@@ -16,6 +16,8 @@ _FINE = 1 / 2
 _ZERO, _LARGEST = 8, 7
 _UNIT = 16
 """Steps of an unpacked row in one step of its fine numbers."""
+LARGEST = 128
+"""No number of an unpacked row is larger."""
 _MOST = 42
 """The largest coarse step: three of it still fit into eight bits."""
 
