@@ -48,10 +48,6 @@ class _Linear:
     def __call__(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight, self.bias)
 
-    def part(self, start: int, end: int) -> Self:
-        """The layer of these outputs alone."""
-        return type(self)(self.weight[start:end], self.bias[start:end])
-
 
 @dataclass(frozen=True, eq=False)
 class _Norm:
@@ -65,9 +61,9 @@ class _Norm:
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """`asked` makes queries, keys and values at once."""
+    """`asked` makes queries, keys and values at once; in the top layer queries apart, of which not all are wanted."""
 
-    asked: _Linear | EightBits
+    asked: tuple[_Linear | EightBits, ...]
     answered: _Linear | EightBits
     answered_norm: _Norm
     wide: _Linear | EightBits
@@ -119,9 +115,13 @@ class Bert:
         def norm(name: str) -> _Norm:
             return _Norm(take(f"{name}.weight", width), take(f"{name}.bias", width), eps)
 
-        def layer(name: str) -> _Layer:
+        top = config["num_hidden_layers"] - 1
+
+        def layer(number: int) -> _Layer:
+            name = f"encoder.layer.{number}"
+            asked = (("query",), ("key", "value")) if number == top else (("query", "key", "value"),)
             return _Layer(
-                linear([f"{name}.attention.self.{part}" for part in ("query", "key", "value")], width, width),
+                tuple(linear([f"{name}.attention.self.{part}" for part in parts], width, width) for parts in asked),
                 linear([f"{name}.attention.output.dense"], width, width),
                 norm(f"{name}.attention.output.LayerNorm"),
                 linear([f"{name}.intermediate.dense"], inner, width),
@@ -135,7 +135,7 @@ class Bert:
             take("embeddings.word_embeddings.weight", config["vocab_size"], width),
             places + segments[0],
             norm("embeddings.LayerNorm"),
-            tuple(layer(f"encoder.layer.{number}") for number in range(config["num_hidden_layers"])),
+            tuple(map(layer, range(top + 1))),
             config["num_attention_heads"],
             config.get("hidden_act", "gelu"),
         )
@@ -156,12 +156,12 @@ class Bert:
 
     def _through(self, layer: _Layer, read: Tensor, wanted: int) -> Tensor:
         """One layer, for the first `wanted` tokens."""
-        tokens, width = read.shape
-        if wanted == tokens:
-            queries, keys, values = layer.asked(read).chunk(3, dim=1)
+        width = read.shape[1]
+        if layer is self.layers[-1]:
+            queries = layer.asked[0](read[:wanted])
+            keys, values = layer.asked[1](read).chunk(2, dim=1)
         else:
-            queries = layer.asked.part(0, width)(read[:wanted])
-            keys, values = layer.asked.part(width, 3 * width)(read).chunk(2, dim=1)
+            queries, keys, values = layer.asked[0](read).chunk(3, dim=1)
         split = (1, -1, self.heads, width // self.heads)
         queries, keys, values = (part.view(split).transpose(1, 2) for part in (queries, keys, values))
         answers = functional.scaled_dot_product_attention(queries, keys, values)
