@@ -20,7 +20,9 @@ from arxivcli.models.descent import Descent, Lesson, log_softmax, sums
 from arxivcli.models.fast_settings import FastSettings
 from arxivcli.models.fast_training import FastTrainee
 from arxivcli.models.features import Bags
+from arxivcli.models.mix import Mix
 from arxivcli.models.stacking import Answers, Stacking
+from arxivcli.splits import NO_MONTH
 from arxivcli.surroundings import Surroundings
 
 FEATURES, LABELS = 40, 5
@@ -128,6 +130,24 @@ def test_pairs_are_kept_that_tell_something_about_the_label() -> None:
     pairs = {f"{words[a]} {words[b]}" for a, b in zip(first, second, strict=True)}
     assert len(pairs) == 3
     assert not pairs & {"we show", "show that", "it is"}
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([NO_MONTH, 0, 60, 120, 660])), max_size=30))
+def test_newer_papers_count_more_and_their_labels_as_before(papers: list[tuple[int, int]]) -> None:
+    truth, months = (np.array([paper[part] for paper in papers], np.int64) for part in (0, 1))
+    some = LabelledTexts(list, truth, ("a", "b", "c"), np.array([1.0, 2.0, 0.5]), months=lambda: months)
+    trained = Mix.of(some, 0.0) if papers else Mix(np.ones(3), np.zeros(3))
+    alike, counts = trained.of_papers(some, 0), trained.of_papers(some, 5)
+    np.testing.assert_allclose(alike, trained.weights[truth], rtol=1e-6)
+    for label in range(3):
+        here = truth == label
+        np.testing.assert_allclose(counts[here].sum(), alike[here].sum(), rtol=1e-5)
+        np.testing.assert_allclose(counts[here & (months == NO_MONTH)], alike[here & (months == NO_MONTH)], rtol=1e-6)
+        older, newer = (counts[here & (months == month)] for month in (60, 120))
+        if len(older) and len(newer):
+            assert older[0] < newer[0]
+            if max(months) == 120:  # one of these is five years younger than the other
+                assert older[0] / newer[0] == pytest.approx(0.2 + 0.8 / 2, rel=1e-4)
 
 
 def fisher(chance: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -267,6 +267,24 @@ def test_balance_helps_the_rare_label(tmp_path: Path) -> None:
     assert shares[0] < shares[1]
 
 
+def test_recency_follows_what_words_mean_now(tmp_path: Path) -> None:
+    """As many papers of each category are old as new; a word went from one category to the other."""
+    papers = [p for p in invented.records(1500) if str(p["categories"]).split()[0] in {"cs.CL", "cs.CV"}]
+    for number, paper in enumerate(papers):
+        old, before = number // 2 % 2 == 0, str(paper["categories"]).startswith("cs.CL")
+        paper["created"] = "2005-04-02" if old else "2025-04-02"
+        if old == before:
+            paper["abstract"] = f"{paper['abstract']} Gizmo."
+    corpus = corpus_of(tmp_path, papers, shares=(0.7, 0.1, 0.1, 0.1))
+    now = []
+    for years in ("0", "2"):
+        found = shelf.load(str(train(corpus, tmp_path / years, f"recency={years}").folder))
+        probs = calibration.probabilities(found.classifier.scores(pa.array(["gizmo"])))
+        now.append(float(probs[0, found.card.labels.index("cs.CV")]))
+    assert 0.25 < now[0] < 0.75
+    assert now[1] > now[0] + 0.1
+
+
 def test_archives_can_be_learned(tmp_path: Path) -> None:
     found = train(corpus_of(tmp_path, invented.records(400), level="archive"), tmp_path / "mine")
     assert found.card.level == "archive"

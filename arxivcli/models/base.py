@@ -64,6 +64,7 @@ class LabelledTexts:
         listed: (n, most) indices of all labels of each paper, its primary first, padded with `metrics.NOT_LISTED`.
         ids: makes a new iteration over the n papers' ids, in batches as `texts`.
         key: a hash of all that the texts depend on; empty when they must not be cached.
+        months: makes the n papers' months since January 1970, `splits.NO_MONTH` where nobody knows.
     """
 
     texts: Callable[[], Iterable[pa.StringArray]]
@@ -73,3 +74,4 @@ class LabelledTexts:
     listed: NDArray[np.int64] | None = None
     ids: Callable[[], Iterable[pa.StringArray]] | None = None
     key: str = ""
+    months: Callable[[], NDArray[np.int32]] | None = None

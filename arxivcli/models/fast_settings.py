@@ -35,6 +35,7 @@ class FastSettings(Settings):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     title_only: float = Field(0.1, ge=0, le=1)
     balance: float = Field(0.0, ge=0, le=1)
+    recency: float = Field(0.0, ge=0, le=1000)
     prior: Literal["corpus", "arxiv"] = "corpus"
     patience: int = Field(2, ge=1)
 

@@ -54,7 +54,9 @@ class FastTrainee:
         training: Papers,
         validation: Papers,
         mix: Mix,
+        counts: NDArray[np.float32],
     ) -> None:
+        """`counts` (n,) is what each training paper counts in the loss."""
         self.settings = settings
         self.labels = labels
         self.vocabulary = vocabulary
@@ -77,6 +79,7 @@ class FastTrainee:
         self._idf_codes = idf_codes(self._documents, len(training.truth))
         self._idf = idf(self._idf_codes)
         self._mix = mix
+        self._counts = counts
         self.rate = settings.lr
         self._mean = np.zeros((len(vocabulary) + 1, len(labels)), np.float32)
         """The finished members' mean: a row of logits a feature, the biases last."""
@@ -98,13 +101,15 @@ class FastTrainee:
     ) -> Self:
         """Learn the vocabulary from the training texts and turn both splits into bags."""
         vocabulary = vocabularies.learn(training, settings.min_count, settings.max_words, settings.max_pairs)
+        mix = Mix.of(training, settings.balance)
         return cls(
             settings,
             training.labels,
             vocabulary,
             Papers.of(vocabulary, training),
             Papers.of(vocabulary, validation),
-            Mix.of(training, settings.balance),
+            mix,
+            mix.of_papers(training, settings.recency),
         )
 
     def _new_member(self, number: int) -> Descent:
@@ -158,7 +163,7 @@ class FastTrainee:
         rows, labels = self._unseen.rows[entries], len(self.labels)
         truth = self._training.truth[rows]
         listed = self._training.shares(rows, labels)
-        counts = self._mix.weights[truth].astype(np.float32)
+        counts = self._counts[rows]
         logits = self._unseen.answers[entries].astype(np.float32)
         return self._stacking.step(Answers(logits, truth, counts, listed, self.settings.auxiliary), kept, self.rate)
 
@@ -172,7 +177,7 @@ class FastTrainee:
         truth, labels = self._training.truth[rows], len(self.labels)
         wanted = np.full((len(rows), labels), self.settings.label_smoothing / labels, np.float32)
         wanted[np.arange(len(rows)), truth] += 1 - self.settings.label_smoothing
-        counts = self._mix.weights[truth].astype(np.float32)
+        counts = self._counts[rows]
         sub_bags = Bags(bags.features[kept], bags.counts[kept], offsets)
         return Lesson(sub_bags, weights, wanted, counts, self._training.shares(rows, labels), self.settings.auxiliary)
 

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from arxivcli import metrics, priors
+from arxivcli.splits import NO_MONTH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arxivcli.models.base import LabelledTexts
     from arxivcli.models.card import Card
+
+_LEAST_FRESH = 0.2
+"""What the oldest papers count beside the newest ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,23 @@ class Mix:
         weights = (len(truth) / (labels * counts)) ** balance * np.exp(shift)
         weights *= len(truth) / weights[truth].sum()
         return cls(weights, shift)
+
+    def of_papers(self, papers: LabelledTexts, half_life: float) -> NDArray[np.float32]:
+        """What each of n papers counts in the loss, (n,), on average of a label's papers what one of that label does.
+
+        After `half_life` years a paper counts half as much, but never less than a fifth of the newest; with 0 all count
+        alike. One whose month nobody knows counts as the average of its label.
+        """
+        counts = self.weights[papers.truth]
+        if half_life and papers.months and len(counts):
+            months = papers.months()
+            known = months != NO_MONTH
+            age = (months[known].max(initial=NO_MONTH) - months[known]) / 12
+            fresh = _LEAST_FRESH + (1 - _LEAST_FRESH) * 0.5 ** (age / half_life)
+            truth, labels = papers.truth[known], len(papers.labels)
+            mean = np.bincount(truth, fresh, labels) / np.maximum(np.bincount(truth, minlength=labels), 1)
+            counts[known] *= fresh / mean[truth]
+        return counts.astype(np.float32)
 
     @property
     def importance(self) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from arxivcli import __version__, calibration, metrics, settings, storage, taxonomy, text
+from arxivcli import __version__, calibration, metrics, settings, splits, storage, taxonomy, text
 from arxivcli.errors import FolderError, InputError, UsageError
 from arxivcli.learning import devices
 from arxivcli.learning.checkpoints import Checkpoints, differences
@@ -205,6 +205,11 @@ class _Run:
             for batch in shards.batches(split, columns=["id", "categories"]):
                 yield batch["id"].filter(known(batch))
 
+        def months() -> NDArray[np.int32]:
+            dated = shards.batches(split, columns=["id", "created", "categories"])
+            found = [splits.months(batch)[known(batch).to_numpy(zero_copy_only=False)] for batch in dated]
+            return np.concatenate([np.empty(0, np.int32), *found])
+
         found = [metrics.label_indices(b["categories"], labels) for b in shards.batches(split, columns=["categories"])]
         truth = np.concatenate([np.empty(0, np.int64), *(primaries for primaries, _ in found)])
         listed = np.concatenate([np.empty((0, metrics.MOST_LISTED), np.int64), *(every for _, every in found)])
@@ -214,7 +219,7 @@ class _Run:
         if self._chosen.prior == "arxiv":
             importance = metrics.importance(truth, labels, taxonomy.papers_per_label(shards.level))
         key = hashlib.sha256("\n".join((self.identity["corpus"], split, text.RECIPE, *labels)).encode()).hexdigest()
-        return LabelledTexts(texts, truth, labels, importance, listed, ids, key)
+        return LabelledTexts(texts, truth, labels, importance, listed, ids, key, months)
 
     def save(self, classifier: Classifier, epochs: tuple[Epoch, ...], told: dict[str, Any]) -> cards.Card:
         """Calibrate, and write the folder, its card last; the card."""
